@@ -1,0 +1,245 @@
+"""Who holds an execution: the claim, the look again, the lease. Runs in a thread that may use the database.
+
+Claim, wake and takeover are one statement: whatever is due and has not ended goes to the one who asks first. Each
+claim raises the fence, and with it every write of an earlier owner is refused.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max, Min
+from django.utils import timezone
+
+from executions.entry import INSERT, Entry, as_json, as_time
+from executions.models import ExecutionLog, ExecutionWait, Kind, WorkflowExecution
+from workflows.blueprint import Blueprint
+from workflows.errors import DefinitionError, WorkflowExecutionError
+from workflows.models import Workflow, WorkflowVersion
+
+TABLE = WorkflowExecution._meta.db_table
+
+
+@dataclass(slots=True)
+class Held:
+    """An execution in our hands: what its owner needs to go on, as of the claim."""
+
+    execution_id: int
+    fence: int
+    nudges: int
+    given: dict[str, Any]
+    blueprint: Blueprint | DefinitionError  # the latter where somebody changed a version by hand
+    entries: Sequence[ExecutionLog | Entry]
+    last_seq: int
+
+
+@dataclass(slots=True)
+class Look:
+    """What others did to an execution while we hold it."""
+
+    nudges: int
+    cancelled_by: str | None
+    is_cancel_requested: bool
+    over: list[ExecutionWait] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A new execution that its creator will run at once."""
+
+    workflow_id: int
+    given: dict[str, Any]
+    owner: str
+    by: Any = None
+    at: datetime = field(default_factory=timezone.now)
+
+    def queued(self) -> Entry:
+        """The first entry of its journal."""
+        return Entry(Kind.QUEUED, data={"by": self.by.get_username() if self.by else None}, at=self.at, seq=1)
+
+
+def now() -> datetime:
+    return timezone.now()
+
+
+def lease_end() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.ENGINE["LEASE_SECONDS"])
+
+
+def claim(owner: str, limit: int) -> list[Held]:
+    """Up to `limit` executions that are due now, earliest first, with their journals."""
+    if limit < 1 or not WorkflowExecution.objects.due(timezone.now()).exists():
+        return []  # a look takes no lock; most of the time there is nothing
+    with transaction.atomic():
+        fences = _take(owner, limit)
+    return load(fences)
+
+
+def claim_one(owner: str, execution_id: int) -> list[Held]:
+    """That execution, if it is due: for a caller who waits for it where no worker may be."""
+    with transaction.atomic():
+        fences = _take(owner, 1, execution_id)
+    return load(fences)
+
+
+def _take(owner: str, limit: int, only: int | None = None) -> dict[int, int]:
+    now = timezone.now()
+    skip = "FOR NO KEY UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    which = "AND id = %s" if only is not None else ""
+    sql = f"""
+        WITH due AS MATERIALIZED (
+            SELECT id FROM {TABLE} WHERE completed_at IS NULL AND due_at <= %s {which}
+            ORDER BY due_at, id LIMIT %s {skip}
+        )
+        UPDATE {TABLE} SET status = 'running', owner = %s, fence = fence + 1, due_at = %s,
+            started_at = COALESCE(started_at, %s)
+        WHERE id IN (SELECT id FROM due) RETURNING id, fence"""
+    picked = [as_time(now), *([only] if only is not None else []), limit]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*picked, owner, as_time(lease_end()), as_time(now)])
+        return dict(cursor.fetchall())
+
+
+def load(fences: dict[int, int]) -> list[Held]:
+    """What the claimed executions need: three queries for all of them. Log lines stay where they are."""
+    rows = WorkflowExecution.objects.filter(pk__in=fences).select_related("workflow", "version")
+    rows = rows.defer("version__definition", "output_data", "error").order_by("due_at", "pk")
+    told: dict[int, list[ExecutionLog]] = {pk: [] for pk in fences}
+    for entry in ExecutionLog.objects.filter(execution__in=fences).told().order_by("execution", "seq"):
+        told[entry.execution_id].append(entry)
+    lasts = ExecutionLog.objects.filter(execution__in=fences).values("execution").annotate(last=Max("seq"))
+    last_seq = dict(lasts.order_by().values_list("execution", "last"))
+    return [
+        Held(
+            execution_id=row.pk,
+            fence=fences[row.pk],
+            nudges=row.nudges,
+            given=row.input_data,
+            blueprint=blueprint_of(row.version, row.workflow.max_parallel),
+            entries=told[row.pk],
+            last_seq=last_seq.get(row.pk, 0),
+        )
+        for row in rows
+    ]
+
+
+def open_all(openings: Sequence[Opening]) -> list[Held | WorkflowExecutionError]:
+    """Creates the executions, claimed from birth. One query for their workflows, one insert a table."""
+    if not openings:
+        return []
+    workflows = Workflow.objects.runnable().select_related("published").in_bulk({item.workflow_id for item in openings})
+    results = [_opened(item, workflows.get(item.workflow_id)) for item in openings]
+    made = [(item, result) for item, result in zip(openings, results, strict=True) if isinstance(result, Held)]
+    if made:
+        _insert(made, workflows)
+    return results
+
+
+def _opened(item: Opening, workflow: Workflow | None) -> Held | WorkflowExecutionError:
+    if workflow is None or workflow.published is None:
+        return WorkflowExecutionError(f"Workflow {item.workflow_id} not found or inactive.")
+    blueprint = blueprint_of(workflow.published, workflow.max_parallel)
+    if isinstance(blueprint, DefinitionError):
+        return WorkflowExecutionError(f"Workflow {item.workflow_id} cannot be executed: {blueprint.message}")
+    return Held(0, 1, 0, item.given, blueprint, [item.queued()], 1)
+
+
+def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) -> None:
+    """The rows come back in the order of VALUES: both databases do that, and Django's bulk_create relies on it too."""
+    values = [_values(item, held, workflows[item.workflow_id]) for item, held in made]
+    one = f"({', '.join(['%s'] * len(NEW_ROW))})"
+    with connection.cursor() as cursor:
+        sql = f"INSERT INTO {TABLE} ({', '.join(NEW_ROW)}) VALUES {', '.join([one] * len(values))} RETURNING id"
+        cursor.execute(sql, [value for row in values for value in row])
+        for (_, held), (execution_id,) in zip(made, cursor.fetchall(), strict=True):
+            held.execution_id = execution_id
+        cursor.executemany(INSERT, [item.queued().row(held.execution_id) for item, held in made])
+
+
+NEW_ROW = [
+    "workflow_id",
+    "version_id",
+    "status",
+    "input_data",
+    "steps_done",
+    "steps_total",
+    "error_message",
+    "created_at",
+    "started_at",
+    "started_by_id",
+    "due_at",
+    "owner",
+    "fence",
+    "nudges",
+]
+
+
+def _values(item: Opening, held: Held, workflow: Workflow) -> tuple[Any, ...]:
+    at, by = as_time(item.at), item.by.pk if item.by else None
+    assert isinstance(held.blueprint, Blueprint)
+    total = len(held.blueprint.graph.nodes)
+    row = (workflow.pk, workflow.published_id, "running", as_json(item.given), 0, total, "", at, at)
+    return (*row, by, as_time(lease_end()), item.owner, held.fence, held.nudges)
+
+
+def look(execution_id: int, fence: int) -> Look | None:
+    """What others did meanwhile; None where the execution is no longer ours."""
+    rows = WorkflowExecution.objects.filter(pk=execution_id, fence=fence).select_related("cancel_requested_by")
+    row = rows.only("nudges", "cancel_requested_at", "cancel_requested_by__username").first()
+    if row is None:
+        return None
+    by = row.cancel_requested_by.get_username() if row.cancel_requested_by else None
+    over = ExecutionWait.objects.filter(execution=execution_id).over(timezone.now()).select_related("answered_by")
+    return Look(row.nudges, by, row.cancel_requested_at is not None, list(over))
+
+
+def renew(owner: str, held: Collection[int]) -> dict[int, int]:
+    """Moves the lease's end on; gives the nudges of what is still ours, by execution."""
+    mine: dict[int, int] = {}
+    for part in _parts(held):
+        rows = WorkflowExecution.objects.owned_by(owner).filter(pk__in=part)
+        rows.update(due_at=lease_end())
+        mine.update(rows.values_list("pk", "nudges"))
+    return mine
+
+
+def release_dead(owners: Iterable[str]) -> int:
+    """Makes what dead owners held due at once; the number of executions."""
+    now = timezone.now()
+    lost = WorkflowExecution.objects.live().filter(owner__in=list(owners), due_at__gt=now)
+    return lost.update(due_at=now)
+
+
+def next_due() -> datetime | None:
+    return WorkflowExecution.objects.live().filter(owner=None).aggregate(next=Min("due_at"))["next"]
+
+
+def _parts(ids: Collection[int], size: int = 500) -> Iterable[list[int]]:
+    listed = list(ids)
+    return (listed[start : start + size] for start in range(0, len(listed), size))
+
+
+_blueprints: OrderedDict[tuple[str, int], Blueprint | DefinitionError] = OrderedDict()
+
+
+def blueprint_of(version: WorkflowVersion, max_parallel: int) -> Blueprint | DefinitionError:
+    """Kept by content: a version never changes, and equal definitions share one."""
+    key = (version.digest, max_parallel)
+    if key not in _blueprints:
+        _blueprints[key] = _drawn(version, max_parallel)
+        while len(_blueprints) > 256:
+            _blueprints.popitem(last=False)
+    return _blueprints[key]
+
+
+def _drawn(version: WorkflowVersion, max_parallel: int) -> Blueprint | DefinitionError:
+    try:
+        return Blueprint(version.definition, max_parallel)
+    except DefinitionError as error:
+        return error

@@ -1,0 +1,267 @@
+"""WorkflowEngine: the one door to running, watching and cancelling executions.
+
+Making one costs nothing; tasks, journal and slots belong to the running event loop (worker.py). The door checks,
+writes the row, rings; the worker does the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from executions import claim, ending, live
+from executions.claim import Held, Opening
+from executions.data import replay
+from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
+from executions.worker import Worker, worker_for_caller
+from workflows.errors import DefinitionError, WorkflowExecutionError, WorkflowStepError
+from workflows.graph import Graph, parse
+from workflows.models import Workflow
+from workflows.values import require_object
+
+__all__ = ["ExecutionResult", "ExecutionStatus", "WorkflowEngine", "WorkflowExecutionError", "WorkflowStepError"]
+
+CANCEL_WAIT_S = 2.0
+LOOK_S = 1.0
+MAX_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResult:
+    """How an execution ended. `output_data` is None unless it completed; `error_message` is "" where it did."""
+
+    execution_id: int
+    status: str
+    output_data: dict[str, Any] | None
+    error_message: str
+
+
+class WorkflowEngine:
+    async def execute_workflow(
+        self, workflow_id: int, input_data: dict[str, Any] | None = None, *, by: Any = None
+    ) -> ExecutionResult:
+        """Runs the workflow to its end, in this event loop while steps are ready.
+
+        Raises WorkflowExecutionError for a workflow that is missing, inactive, empty or cyclic, and for an execution
+        that failed; InputError for an input that cannot be kept. A cancelled execution is returned as such. Cancelling
+        the caller leaves the execution to the workers.
+        """
+        worker = await worker_for_caller()
+        opening = Opening(_known(workflow_id), _checked(input_data), worker.owner, by)
+        held: Held = await worker.journal.commit(opening)
+        closing = await worker.walk(held)
+        if closing is None or closing.completed_at is None:
+            await self._await_end(worker, held.execution_id)
+            return await worker.journal.run(_result, held.execution_id)
+        return _ended(held.execution_id, closing.status, closing.output, closing.error, closing.error_message)
+
+    async def submit_workflow(self, workflow_id: int, input_data: dict[str, Any] | None = None, **how: Any) -> int:
+        """Records the execution for the background consumer and returns its id at once. As submit()."""
+        return await sync_to_async(self.submit)(workflow_id, input_data, **how)
+
+    def submit(
+        self,
+        workflow_id: int,
+        input_data: dict[str, Any] | None = None,
+        *,
+        by: Any = None,
+        idempotency_key: str | None = None,
+        retry_of: WorkflowExecution | None = None,
+    ) -> int:
+        """Records the execution on the caller's own connection, so it rolls back with the caller's transaction.
+
+        The same `idempotency_key` for the same workflow gives the same execution. `retry_of` keeps its version.
+        Raises WorkflowExecutionError and InputError as execute_workflow() does.
+        """
+        given = _checked(input_data)
+        workflow = Workflow.objects.runnable().select_related("published").filter(pk=_known(workflow_id)).first()
+        if workflow is None or workflow.published is None:
+            raise WorkflowExecutionError(f"Workflow {workflow_id} not found or inactive.")
+        version = retry_of.version if retry_of else workflow.published
+        steps_total = len(_graph(version.definition, workflow).nodes)
+        row = WorkflowExecution(workflow=workflow, version=version, input_data=given, steps_total=steps_total)
+        row.started_by, row.retry_of, row.idempotency_key = by, retry_of, idempotency_key or None
+        try:
+            return _record(row)
+        except IntegrityError:
+            if not idempotency_key:
+                raise
+            # Somebody was first with this key, perhaps a moment ago.
+            return workflow.executions.values_list("pk", flat=True).get(idempotency_key=idempotency_key)
+
+    def run_again(self, execution_id: int, *, by: Any = None) -> int:
+        """The same version on the same input, as a new execution that names the old one."""
+        old = WorkflowExecution.objects.select_related("version").filter(pk=_known(execution_id)).first()
+        if old is None:
+            raise WorkflowExecutionError(f"Execution {execution_id} not found.")
+        return self.submit(old.workflow_id, old.input_data, by=by, retry_of=old)
+
+    async def cancel_execution(self, execution_id: int, *, by: Any = None) -> bool:
+        """Asks for the end and waits up to two seconds for it. True where this call asked first."""
+        if not await sync_to_async(self.cancel)(execution_id, by=by):
+            return False
+        pause, until = 0.01, asyncio.get_running_loop().time() + CANCEL_WAIT_S
+        while not await sync_to_async(_has_ended)(execution_id) and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(pause)
+            pause = min(0.2, pause * 2)
+        return True
+
+    def cancel(self, execution_id: int, *, by: Any = None) -> bool:
+        """Asks for the end, without waiting for it. Where nobody holds the execution, it has ended on return."""
+        with transaction.atomic():
+            execution = WorkflowExecution.objects.filter(pk=_known(execution_id)).first()
+            if execution is None or not execution.request_cancel(by):
+                return False
+            execution.refresh_from_db(fields=["owner", "due_at"])  # after our update nobody else can change them
+            if not execution.is_owned:
+                ending.cancel_unowned(execution, by)
+            transaction.on_commit(lambda: _ring_both(execution.pk))
+        return True
+
+    async def get_execution_status(self, execution_id: int) -> dict[str, Any] | None:
+        """The execution's row as a dict, times as datetimes; None where it is unknown."""
+        return await sync_to_async(_status)(execution_id)
+
+    async def get_execution_logs(
+        self, execution_id: int, limit: int | None = None, *, after: int = 0, everything: bool = False
+    ) -> list[dict[str, Any]]:
+        """One dict per step attempt that ended, oldest first, with what it saw and made; [] where unknown.
+
+        `everything`: every entry instead, as the journal has it. `after`: only entries with a larger seq.
+        """
+        logs = _entry_dicts if everything else _attempt_dicts
+        return await sync_to_async(logs)(execution_id, limit, after)
+
+    def step_data(self, execution_id: int, node_id: str) -> dict[str, Any]:
+        """{"input", "output"} of the last attempt of a step that ended; None where there is nothing yet."""
+        found: dict[str, Any] = {"input": None, "output": None}
+        for entry, seen, made in _replayed(execution_id):
+            if entry.node == node_id:
+                found = {"input": seen, "output": made}
+        return found
+
+    async def _await_end(self, worker: Worker, execution_id: int) -> None:
+        """By a look each second, and by running it on where it is due and nobody else takes it."""
+        while not await worker.journal.run(_has_ended, execution_id):
+            for held in await worker.journal.run(claim.claim_one, worker.owner, execution_id):
+                await worker.walk(held)
+            await asyncio.sleep(await worker.journal.run(_pause_until_due, execution_id))
+
+
+def _record(row: WorkflowExecution) -> int:
+    """The row, its first entry, and the bell, which rings only if the caller's transaction commits."""
+    by = row.started_by.get_username() if row.started_by else None
+    with transaction.atomic():
+        row.save(force_insert=True)
+        ExecutionLog.objects.create(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data={"by": by})
+        transaction.on_commit(live.ring_engines)
+    return row.pk
+
+
+def _ring_both(execution_id: int) -> None:
+    live.ring_engines(execution_id)
+    live.ring_viewers(execution_id)
+
+
+def _checked(input_data: Any) -> dict[str, Any]:
+    given = {} if input_data is None else input_data
+    return require_object(given, max_bytes=settings.ENGINE["INPUT_BYTES"])
+
+
+def _known(number: Any) -> int:
+    """An id of any other shape is simply unknown, and no row has the id 0."""
+    return number if isinstance(number, int) and 0 < number <= MAX_ID else 0
+
+
+def _graph(definition: Any, workflow: Workflow) -> Graph:
+    try:
+        return parse(definition, workflow.max_parallel)
+    except DefinitionError as error:
+        raise WorkflowExecutionError(f"Workflow {workflow.pk} cannot be executed: {error.message}") from error
+
+
+def _result(execution_id: int) -> ExecutionResult:
+    names = ("status", "output_data", "error", "error_message")
+    return _ended(execution_id, *WorkflowExecution.objects.values_list(*names).get(pk=execution_id))
+
+
+def _ended(execution_id: int, status: str, output: Any, error: Any, message: str) -> ExecutionResult:
+    if status == ExecutionStatus.FAILED:
+        raise WorkflowExecutionError(message, execution_id, (error or {}).get("node"))
+    return ExecutionResult(execution_id, status, output, message)
+
+
+def _has_ended(execution_id: int) -> bool:
+    return not WorkflowExecution.objects.live().filter(pk=execution_id).exists()
+
+
+def _pause_until_due(execution_id: int) -> float:
+    due_at = WorkflowExecution.objects.filter(pk=execution_id).values_list("due_at", flat=True).first()
+    left = (due_at - claim.now()).total_seconds() if due_at else 0.0
+    return min(LOOK_S, max(0.01, left))
+
+
+def _status(execution_id: int) -> dict[str, Any] | None:
+    row = WorkflowExecution.objects.select_related("version").filter(pk=_known(execution_id)).first()
+    if row is None:
+        return None
+    names = "id workflow_id status input_data output_data error_message error created_at started_at completed_at"
+    names += " duration_ms steps_done steps_total cancel_requested_at"
+    return {name: getattr(row, name) for name in names.split()} | {"version": row.version.number}
+
+
+def _entry_dicts(execution_id: int, limit: int | None, after: int) -> list[dict[str, Any]]:
+    graph, rows = _journal(execution_id)
+    return [_entry_dict(graph, entry) for entry in rows.filter(seq__gt=after)[: _known(limit) or None]]
+
+
+def _attempt_dicts(execution_id: int, limit: int | None, after: int) -> list[dict[str, Any]]:
+    graph, _ = _journal(execution_id)
+    found = []
+    for entry, seen, made in _replayed(execution_id):
+        if entry.seq > after:
+            found.append(_entry_dict(graph, entry) | {"input_data": seen, "output_data": made})
+        if limit is not None and len(found) >= limit:
+            break
+    return found
+
+
+def _entry_dict(graph: Graph, entry: ExecutionLog) -> dict[str, Any]:
+    node = graph.nodes.get(entry.node or "")
+    data = entry.data if isinstance(entry.data, dict) else {}
+    return {
+        "id": entry.pk,
+        "seq": entry.seq,
+        "kind": entry.kind,
+        "node_id": entry.node,
+        "step_name": node.label if node else None,
+        "step_type": node.type if node else None,
+        "attempt": entry.attempt,
+        "duration_ms": entry.took_ms,
+        "error_message": (data.get("error") or {}).get("message"),
+        "timestamp": entry.at,
+        "level": data.get("level"),
+        "text": data.get("text"),
+        "data": data,
+    }
+
+
+def _replayed(execution_id: int) -> Iterator[tuple[ExecutionLog, dict[str, Any], dict[str, Any] | None]]:
+    row = WorkflowExecution.objects.filter(pk=_known(execution_id)).only("input_data").first()
+    if row is None:
+        return iter(())
+    graph, rows = _journal(execution_id)
+    return replay(graph, row.input_data, rows.told().iterator(chunk_size=500))
+
+
+def _journal(execution_id: int) -> tuple[Graph, Any]:
+    row = WorkflowExecution.objects.select_related("version").filter(pk=_known(execution_id)).first()
+    if row is None:
+        return Graph([], []), ExecutionLog.objects.none()
+    return parse(row.version.definition), ExecutionLog.objects.filter(execution=row).order_by("seq")

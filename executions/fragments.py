@@ -1,0 +1,155 @@
+"""The pieces of an execution's page that change: rendered once, the same bytes for every viewer.
+
+No CSRF token, no user name, no right inside; those stand in the page's shell. Each piece is keyed by its DOM id, is
+whole in itself and can be sent twice without harm, so whoever sends may leave out the pieces that did not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from django.template.loader import get_template
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from executions.models import ExecutionLog, WorkflowExecution
+from executions.planner import State
+from executions.scene import Scene, scene
+from executions.timeline import Lane
+from executions.words import said
+from workflows.graph import Graph
+
+Pieces = dict[str, str]  # part of the page -> its HTML
+
+
+def entries(execution: WorkflowExecution, graph: Graph, rows: Iterable[ExecutionLog]) -> list[tuple[int, str]]:
+    """(seq, <li>) for each row of the journal. Ten thousand take a fraction of a second: see _entry()."""
+    return [(row.seq, _entry(execution.pk, graph, row)) for row in rows]
+
+
+def appended(execution: WorkflowExecution, items: Sequence[str]) -> str:
+    """What puts these entries at the end of the log."""
+    if not items:
+        return ""
+    return f'<hx-partial hx-target="#execution-{execution.pk}-log" hx-swap="beforeend">{"".join(items)}</hx-partial>'
+
+
+def state(execution: WorkflowExecution, graph: Graph, state: State) -> str:
+    """Everything but the log, as of this State."""
+    return placed(execution.pk, pieces(execution, graph, state))
+
+
+def pieces(execution: WorkflowExecution, graph: Graph, state: State) -> Pieces:
+    """The same, piece by piece: part -> HTML. The part "status" is the element with the id "execution-12-status"."""
+    return of_scene(scene(execution, graph, state, timezone.now()))
+
+
+def changed(pieces: Pieces, before: Mapping[str, str]) -> Pieces:
+    """Those that a viewer who has seen `before` still needs."""
+    return {part: html for part, html in pieces.items() if before.get(part) != html}
+
+
+def placed(execution_id: int, pieces: Mapping[str, str]) -> str:
+    """Pieces as one frame for the socket."""
+    return "".join(_placed(f"execution-{execution_id}-{part}", part, html) for part, html in pieces.items())
+
+
+def _placed(dom_id: str, part: str, html: str) -> str:
+    if part == "title":
+        return html
+    return f'<hx-partial hx-target="#{dom_id}" hx-swap="outerMorph">{html}</hx-partial>'
+
+
+def of_scene(shown: Scene) -> Pieces:
+    title = format_html("<title>{} · {} #{} · Stepstream</title>", shown.word, shown.name, shown.execution_id)
+    found: Pieces = {"title": title}
+    found |= {part: _rendered(part, shown) for part in ("status", "progress", "failure", "result", "axis")}
+    if shown.is_large:
+        return {**found, "steps": _rendered("steps", shown)}
+    if shown.drawing is not None:
+        found["links"] = links(shown)
+        found |= {f"node-{lane.node_id}": node(shown.execution_id, lane) for lane in shown.lanes}
+    return found | {f"step-{lane.node_id}": row(shown.execution_id, lane, shown.axis.span_ms) for lane in shown.lanes}
+
+
+def _rendered(part: str, shown: Scene) -> str:
+    return mark_safe(get_template(f"executions/_{part}.html").render({"scene": shown}).strip())
+
+
+def links(shown: Scene) -> str:
+    """The connections of the drawn graph."""
+    return _rendered("links", shown)
+
+
+# Most steps look as they did a moment ago, so what was rendered is kept.
+
+
+@lru_cache(maxsize=4_096)
+def node(execution_id: int, lane: Lane) -> SafeString:
+    """A step in the drawn graph."""
+    context: dict[str, object] = {"lane": lane, "dom_id": f"execution-{execution_id}-node-{lane.node_id}"}
+    context["href"] = step_url(execution_id, lane.node_id)
+    return mark_safe(get_template("workflows/_node.html").render(context).strip())
+
+
+@lru_cache(maxsize=4_096)
+def row(execution_id: int, lane: Lane, span_ms: int) -> SafeString:
+    """A step in the table of steps."""
+    context: dict[str, object] = {
+        "lane": lane,
+        "dom_id": f"execution-{execution_id}-step-{lane.node_id}",
+        "span_ms": span_ms,
+    }
+    context["href"] = step_url(execution_id, lane.node_id)
+    return mark_safe(get_template("executions/_step_row.html").render(context).strip())
+
+
+@lru_cache(maxsize=4_096)
+def step_url(execution_id: int, node_id: str) -> str:
+    return reverse("executions:step", args=[execution_id, node_id])
+
+
+LEVELS = {"debug": "debug", "warning": "warn", "error": "err"}
+
+
+def _entry(execution_id: int, graph: Graph, entry: ExecutionLog) -> SafeString:
+    """By hand and not by a template, which would take ten times as long: there may be ten thousand of them."""
+    css, message = _line(entry) if entry.kind == "logged" else _event(entry)
+    node = graph.nodes.get(entry.node) if entry.node else None
+    dom_id = f"entry-{execution_id}-{entry.seq}"
+    return format_html(
+        '<li id="{0}" data-seq="{1}" class="{2}"><a class="l" href="#{0}">{1}</a>{3}<span class="n">{4}</span>{5}</li>',
+        dom_id,
+        entry.seq,
+        css,
+        _clock(entry.at),
+        node.label if node else entry.node or "",
+        message,
+    )
+
+
+def _line(entry: ExecutionLog) -> tuple[str, SafeString]:
+    told = entry.data or {}
+    level = LEVELS.get(told.get("level", ""), "")
+    word = format_html("<b>{}</b> ", told["level"]) if level else ""
+    return level, format_html('<span class="m">{}{}</span>', word, told.get("text", ""))
+
+
+def _event(entry: ExecutionLog) -> tuple[str, SafeString]:
+    word, look, rest = said(entry)
+    css = "event err" if entry.kind == "failed" else "event"
+    return css, format_html('<span class="m"><b class="is-{}">{}</b> {}</span>', look, word, rest)
+
+
+def _clock(at: datetime) -> SafeString:
+    at = at.astimezone(UTC)
+    clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
+    return mark_safe(f'<time datetime="{at:%Y-%m-%d}T{clock}Z" data-as="exact">{clock}</time>')
+
+
+def joined(items: Iterable[tuple[int, str]]) -> SafeString:
+    return format_html_join("", "{}", ((mark_safe(html),) for _, html in items))

@@ -1,0 +1,201 @@
+"""The window's glass: one hub per event loop reads and renders each watched execution once, for all who watch it.
+
+A Window joins the bell before its first read, so there is no gap; it reads on from the last number that it has, so
+there is no doubt. A viewer takes the slice behind its own cursor. Bells may be lost: a slow heartbeat reads anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db import connections
+
+from executions import fragments, live
+from executions.models import ExecutionLog, Kind, WorkflowExecution
+from executions.planner import State, fold
+from workflows.graph import Graph, parse
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 500  # entries in one frame
+KEPT = 2_000  # rendered entries in memory, for viewers that lag a little
+HEARTBEAT_S = 2.0
+FLUSH_S = 0.03
+
+Items = list[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What one read found: rendered entries, the last number, and the pieces where they may have changed."""
+
+    items: Items
+    seq: int
+    pieces: fragments.Pieces | None
+
+
+class Window:
+    """One execution as it looks now. `read` runs in the hub's thread; what viewers take is set on the loop."""
+
+    def __init__(self, execution_id: int) -> None:
+        self.execution_id = execution_id
+        self.viewers: set[Callable[[], None]] = set()
+        self.bell = asyncio.Event()
+        self.pieces: fragments.Pieces = {}
+        self.seq = 0
+        self.is_gone = False
+        self._execution: WorkflowExecution | None = None
+        self._graph, self._state = Graph([], []), State()
+        self._kept: deque[tuple[int, str]] = deque(maxlen=KEPT)
+
+    # In the thread
+
+    def read(self) -> News | None:
+        """What is new since the last read; None where the execution has been deleted."""
+        rows = WorkflowExecution.objects.select_related("workflow", "version", "started_by")
+        first, self._execution = self._execution is None, rows.filter(pk=self.execution_id).first()
+        if self._execution is None:
+            return None
+        new = self._begin(self._execution) if first else self._read_on()
+        only_lines = bool(new) and all(entry.kind == Kind.LOGGED for entry in new)
+        pieces = None if only_lines else fragments.pieces(self._execution, self._graph, self._state)
+        return News(self._rendered(new), self._state.seq, pieces)
+
+    def earlier(self, after: int) -> Items:
+        """What a viewer missed that is not kept any more."""
+        return self._rendered(list(self._entries().filter(seq__gt=after, seq__lte=self.seq).order_by("seq")[:AT_ONCE]))
+
+    def _begin(self, execution: WorkflowExecution) -> list[ExecutionLog]:
+        self._graph = parse(execution.version.definition)
+        last = self._entries().order_by("-seq").values_list("seq", flat=True).first() or 0
+        self._state = fold(self._entries().told().filter(seq__lte=last).order_by("seq").iterator(1_000))
+        self._state.seq = last
+        return []
+
+    def _read_on(self) -> list[ExecutionLog]:
+        new = list(self._entries().filter(seq__gt=self._state.seq).order_by("seq")[:AT_ONCE])
+        for entry in new:
+            self._state.apply(entry)
+        return new
+
+    def _rendered(self, entries: list[ExecutionLog]) -> Items:
+        assert self._execution is not None
+        return fragments.entries(self._execution, self._graph, entries)
+
+    def _entries(self) -> Any:
+        return ExecutionLog.objects.filter(execution=self.execution_id)
+
+    # On the loop
+
+    def take(self, news: News) -> bool:
+        """True where a viewer should look."""
+        is_new = bool(news.items) or self.seq != news.seq or (news.pieces is not None and news.pieces != self.pieces)
+        self._kept.extend(news.items)
+        self.seq = news.seq
+        self.pieces = self.pieces if news.pieces is None else news.pieces
+        if len(news.items) == AT_ONCE:
+            self.bell.set()
+        return is_new
+
+    @property
+    def is_final(self) -> bool:
+        return self._execution is not None and self._execution.is_final
+
+    def kept_since(self, after: int) -> Items | None:
+        """The next entries behind a cursor, from memory; None where they must be read."""
+        if after >= self.seq:
+            return []
+        if not self._kept or self._kept[0][0] > after + 1:
+            return None
+        return list(islice((item for item in self._kept if item[0] > after), AT_ONCE))
+
+    def frame(self, items: Items, pieces: fragments.Pieces) -> str:
+        assert self._execution is not None
+        grown = fragments.appended(self._execution, [html for _, html in items])
+        return grown + fragments.placed(self.execution_id, pieces)
+
+
+class Hub:
+    """All windows of one event loop, the thread that reads for them, and the ear for the viewers' bell."""
+
+    def __init__(self) -> None:
+        self._windows: dict[int, Window] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._ear: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "hub")
+
+    async def join(self, execution_id: int, viewer: Callable[[], None]) -> Window:
+        """`viewer` is called, on the loop, whenever there is something to take."""
+        window = self._windows.get(execution_id)
+        if window is None:
+            window = self._windows[execution_id] = Window(execution_id)
+            self._tasks[execution_id] = asyncio.create_task(self._keep(window), name=f"window {execution_id}")
+            self._ear = self._ear or asyncio.create_task(self._hear(), name="viewers' bell")
+        window.viewers.add(viewer)
+        viewer()
+        return window
+
+    def leave(self, window: Window, viewer: Callable[[], None]) -> None:
+        window.viewers.discard(viewer)
+        if not window.viewers and self._windows.get(window.execution_id) is window:
+            del self._windows[window.execution_id]
+            self._tasks.pop(window.execution_id).cancel()
+
+    async def close(self) -> None:
+        for task in (*self._tasks.values(), *([self._ear] if self._ear else [])):
+            task.cancel()
+        await self.in_thread(connections.close_all)
+        self._thread.shutdown(wait=False)
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """A thread and a connection of its own: the one that consumers share may be busy with somebody's page."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    async def _keep(self, window: Window) -> None:
+        while True:
+            window.bell.clear()
+            if await self._read(window):
+                for viewer in list(window.viewers):
+                    viewer()
+            await asyncio.sleep(FLUSH_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(window.bell.wait(), HEARTBEAT_S * (10 if window.is_final else 1))
+
+    async def _read(self, window: Window) -> bool:
+        try:
+            news = await self.in_thread(window.read)
+            window.is_gone = news is None
+            return news is None or window.take(news)
+        except Exception:
+            # The pages stay as they are and say since when; the next heartbeat tries again on a fresh connection.
+            log.exception("The page could not be read", extra={"execution": window.execution_id})
+            await self.in_thread(connections.close_all)
+            return False
+
+    async def _hear(self) -> None:
+        while True:
+            try:
+                async for message in live.listen(live.VIEWERS):
+                    for execution_id in message["executions"]:
+                        if execution_id in self._windows:
+                            self._windows[execution_id].bell.set()
+            except Exception as error:
+                log.warning("The viewers' bell is out of reach: %s", error)
+            await asyncio.sleep(HEARTBEAT_S)
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def current_hub() -> Hub:
+    """The running event loop's hub; made at its first use."""
+    return _hubs.setdefault(asyncio.get_running_loop(), Hub())

@@ -1,0 +1,265 @@
+"""The ledger's writer: group commit. Whatever waits goes into one transaction, and this is the only hand-written SQL
+beside the claim.
+
+Coroutines hand in a Unit and await its result; a drain task gives the whole batch to one thread with a connection of
+its own. The queue is touched on the loop's thread only. A unit is written if its execution is still held under the
+same fence; its `closing` only if nobody interfered (see Closing).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections, transaction
+from django.utils import timezone
+
+from executions.claim import Held, Opening, open_all
+from executions.entry import INSERT, Entry, as_json, as_time
+from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
+from workflows.errors import StepstreamError, WorkflowExecutionError
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 256
+PATIENCE_S = 25.0  # how long a database may be away: less than a lease, since nobody else knows what we still hold
+
+
+class OwnershipLost(StepstreamError):
+    """Another worker has taken this execution over; nothing was written."""
+
+
+@dataclass(slots=True)
+class Closing:
+    """The owner lets go: the execution's row as it shall be, and the entries that say so.
+
+    Written only while no cancel was asked for (unless `whatever`) and, where `nudges` is given, while that many
+    were counted; else the rest of the unit is written alone and the owner looks again.
+    """
+
+    status: str
+    due_at: datetime
+    steps_done: int
+    steps_total: int
+    entries: list[Entry] = field(default_factory=list)
+    output: Any = None
+    error: dict[str, Any] | None = None
+    error_message: str = ""
+    completed_at: datetime | None = None
+    nudges: int | None = None
+    whatever: bool = False
+
+
+@dataclass(slots=True)
+class Unit:
+    """What one execution wants written together. A later unit of it may only be handed in when this one is through."""
+
+    execution_id: int
+    fence: int
+    entries: list[Entry] = field(default_factory=list)
+    opened: list[ExecutionWait] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)  # nodes whose waits are over
+    closing: Closing | None = None
+
+
+Runner = Callable[..., Awaitable[Any]]
+
+
+class Journal:
+    """One per event loop. `run`: how to call what uses the database, where not in a thread of the journal's own."""
+
+    def __init__(self, run: Runner | None = None) -> None:
+        self.is_own = run is None
+        self._thread = None if run else ThreadPoolExecutor(1, "journal")
+        self.run = run or self._run_in_thread
+        self._queue: list[tuple[Any, asyncio.Future[Any]]] = []
+        self._drain_task: asyncio.Task[None] | None = None
+
+    async def commit(self, unit: Any) -> Any:
+        """The unit's result, after COMMIT. Cancelling the caller does not take the unit back."""
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append((unit, done))
+        if self._drain_task is None:
+            self._drain_task = asyncio.create_task(self._drain(), name="journal")
+        return await done
+
+    async def close(self) -> None:
+        """Ends the thread and its connection; what was handed in before is written."""
+        if self._drain_task:
+            await self._drain_task
+        if self._thread:
+            await self._run_in_thread(connections.close_all)
+            self._thread.shutdown(wait=False)
+
+    def abandon(self) -> None:
+        """As close(), when there is no loop any more to wait in."""
+        if self._thread:
+            self._thread.submit(connections.close_all)
+            self._thread.shutdown(wait=False)
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue:
+                await asyncio.sleep(0)  # everyone who is ready joins this batch
+                batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+                await self._settle(batch)
+        finally:
+            self._drain_task = None
+            self._fail_rest()
+
+    async def _settle(self, batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
+        try:
+            results = await self._attempt([unit for unit, _ in batch])
+        except Exception as error:
+            if len(batch) > 1:  # one bad unit must not cost its neighbours theirs
+                for item in batch:
+                    await self._settle([item])
+                return
+            results = [error]
+        for (_, done), result in zip(batch, results, strict=True):
+            _resolve(done, result)
+
+    async def _attempt(self, units: list[Any]) -> list[Any]:
+        """Writes; where the database is away, tries again: a unit that did get through is recognised (see write)."""
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + PATIENCE_S, 0.05
+        while True:
+            try:
+                return list(await self.run(write, units))
+            except (OperationalError, InterfaceError) as error:
+                if not self.is_own:
+                    raise
+                await self.run(connections.close_all)
+                if loop.time() + pause > until:
+                    raise
+                log.warning("The database is away (%s); trying again in %.2g s", error, pause)
+            await asyncio.sleep(pause)
+            pause = min(2.0, pause * 2)
+
+    def _fail_rest(self) -> None:
+        """Only where the drain itself was ended: nobody may wait for ever."""
+        for _, done in self._queue:
+            _resolve(done, OwnershipLost("The journal's writer has stopped."))
+        self._queue = []
+
+    async def _run_in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+
+def _resolve(done: asyncio.Future[Any], result: Any) -> None:
+    if done.done():  # its waiter was cancelled; the neighbours' results must still arrive
+        return
+    if isinstance(result, BaseException):
+        done.set_exception(result)
+    else:
+        done.set_result(result)
+
+
+# The writer's thread
+
+
+Result = bool | OwnershipLost | Held | WorkflowExecutionError
+
+
+def write(batch: Sequence[Unit | Opening]) -> list[Result]:
+    """Writes a batch in one transaction. An Opening gives what is held now; a Unit True: all of it is written,
+    False: all but its closing."""
+    try:
+        with transaction.atomic():
+            opened = iter(open_all([item for item in batch if isinstance(item, Opening)]))
+            written = iter(_write([item for item in batch if isinstance(item, Unit)]))
+            return [next(opened) if isinstance(item, Opening) else next(written) for item in batch]
+    except IntegrityError:
+        if len(batch) > 1 or not isinstance(batch[0], Unit):
+            raise
+        return [_recognise(batch[0])]
+
+
+def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost]:
+    if not units:
+        return []
+    held = held_fences(units)
+    mine = [unit for unit in units if held.get(unit.execution_id) == unit.fence]
+    closed = {id(unit) for unit in mine if unit.closing and _close_row(unit.execution_id, unit.closing)}
+    _insert_entries(mine, closed)
+    _write_waits(mine)
+    lost = {id(unit) for unit in units} - {id(unit) for unit in mine}
+    return [OwnershipLost() if id(unit) in lost else unit.closing is None or id(unit) in closed for unit in units]
+
+
+def held_fences(units: Sequence[Unit]) -> dict[int, int]:
+    """The executions' fences, locked until COMMIT. Nothing else keeps a worker that lost its lease from writing."""
+    rows = WorkflowExecution.objects.filter(pk__in=[unit.execution_id for unit in units]).order_by("pk")
+    return dict(rows.select_for_update(no_key=True).values_list("pk", "fence"))
+
+
+TABLE = WorkflowExecution._meta.db_table
+CLOSE_ROW = (
+    f"UPDATE {TABLE} SET status = %s, owner = NULL, due_at = %s, steps_done = %s, steps_total = %s, output_data = %s, "
+    "error = %s, error_message = %s, completed_at = %s WHERE id = %s"
+)
+UNLESS_CANCELLED = " AND cancel_requested_at IS NULL"
+UNLESS_NUDGED = " AND nudges = %s"
+
+
+def _close_row(execution_id: int, closing: Closing) -> bool:
+    sql, guards = CLOSE_ROW, []
+    if not closing.whatever:
+        sql += UNLESS_CANCELLED
+    if closing.nudges is not None:
+        sql, guards = sql + UNLESS_NUDGED, [closing.nudges]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*_row_values(closing), execution_id, *guards])
+        return cursor.rowcount == 1
+
+
+def _row_values(closing: Closing) -> list[Any]:
+    return [
+        closing.status,
+        as_time(closing.due_at),
+        closing.steps_done,
+        closing.steps_total,
+        as_json(closing.output),
+        as_json(closing.error),
+        closing.error_message,
+        as_time(closing.completed_at),
+    ]
+
+
+def _insert_entries(units: Sequence[Unit], closed: set[int]) -> None:
+    entries = ((unit.execution_id, entry) for unit in units for entry in _entries(unit, id(unit) in closed))
+    if rows := [entry.row(execution_id) for execution_id, entry in entries]:
+        with connection.cursor() as cursor:
+            cursor.executemany(INSERT, rows)
+
+
+def _entries(unit: Unit, closed: bool) -> list[Entry]:
+    return unit.entries + unit.closing.entries if unit.closing and closed else unit.entries
+
+
+def _write_waits(units: Sequence[Unit]) -> None:
+    opened = [wait for unit in units for wait in unit.opened]
+    if opened:
+        ExecutionWait.objects.bulk_create(opened)
+    for unit in units:
+        if unit.closed:
+            waits = ExecutionWait.objects.open().filter(execution=unit.execution_id, node__in=unit.closed)
+            waits.update(closed_at=timezone.now())
+
+
+def _recognise(unit: Unit) -> bool | OwnershipLost:
+    """A number is taken. By this very unit, whose COMMIT got through though its answer did not: then it is written.
+    By anything else: somebody writes under our fence, and the unit must not be acknowledged."""
+    wanted = {entry.seq: entry for entry in _entries(unit, True)}
+    found = {row.seq: row for row in ExecutionLog.objects.filter(execution=unit.execution_id, seq__in=wanted)}
+    if any(entry.seq not in found or not entry.is_stored_as(found[entry.seq]) for entry in unit.entries):
+        return OwnershipLost("Another writer has used this number.")
+    if unit.closing is None:
+        return True
+    row = WorkflowExecution.objects.get(pk=unit.execution_id)
+    return row.owner is None and row.fence == unit.fence and row.status == unit.closing.status

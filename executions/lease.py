@@ -1,0 +1,89 @@
+"""How a worker proves that it lives: a lease in the rows for everybody, a locked file for its own machine.
+
+The lease is renewed by a thread of its own, so that a busy event loop cannot lose it. The operating system drops a
+file's lock with its process: a worker on the same machine sees at once that the owner is gone (the rows' lease would
+take half a minute), while workers elsewhere wait for the lease. The fence stays the guard in either case.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import IO
+
+from django.conf import settings
+from django.db import connections
+
+log = logging.getLogger(__name__)
+
+
+class OwnerFile:
+    """A file that stays locked for as long as this process lives."""
+
+    def __init__(self, owner: str) -> None:
+        self.path = folder() / owner
+        self._file: IO[str] | None = None
+
+    def lock(self) -> None:
+        if self._file is None:
+            folder().mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("w")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def unlock(self) -> None:
+        if self._file is not None:
+            self.path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+
+def folder() -> Path:
+    return Path(settings.DATA_DIR) / "owners"
+
+
+def dead_owners() -> Iterator[str]:
+    """Owners of this machine whose process is gone. Their files are removed when the caller comes back for the next."""
+    for path in folder().glob("*"):
+        with path.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue  # it lives
+            yield path.name
+            path.unlink(missing_ok=True)
+
+
+class LeaseKeeper:
+    """Calls `renew` every few seconds in a thread; `lost` when it could not for a whole lease."""
+
+    def __init__(self, renew: Callable[[], None], lost: Callable[[], None]) -> None:
+        self._renew, self._lost = renew, lost
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _keep(self) -> None:
+        renewed = monotonic()
+        while not self._stop.wait(settings.ENGINE["RENEW_SECONDS"]):
+            try:
+                self._renew()
+                renewed = monotonic()
+            except Exception as error:
+                connections.close_all()
+                log.warning("The leases could not be renewed: %s", error)
+                if monotonic() - renewed > settings.ENGINE["LEASE_SECONDS"] - settings.ENGINE["RENEW_SECONDS"]:
+                    self._lost()
+        connections.close_all()

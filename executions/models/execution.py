@@ -1,0 +1,133 @@
+"""An execution's row: what the lists show, who may pick it up, and who holds it.
+
+The journal (log.py) is the truth about what happened; status, output, error and progress here are its projection,
+written in the same transaction. `due_at` alone says who may pick up: now while pending, the earliest due wait while
+waiting, the end of the lease while running. Every change of state is a compare-and-set.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+
+class ExecutionStatus(models.TextChoices):
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+CANCELLED_BY_USER = "Execution cancelled by user"
+
+
+class ExecutionQuerySet(models.QuerySet["WorkflowExecution"]):
+    def live(self) -> ExecutionQuerySet:
+        return self.filter(completed_at=None)
+
+    def due(self, now: datetime) -> ExecutionQuerySet:
+        """Free to be picked up: new, woken, or lost by its owner. The partial index answers this."""
+        return self.live().filter(due_at__lte=now)
+
+    def owned_by(self, owner: str) -> ExecutionQuerySet:
+        return self.live().filter(owner=owner)
+
+
+class WorkflowExecution(models.Model):
+    workflow = models.ForeignKey("workflows.Workflow", models.CASCADE, related_name="executions", db_index=False)
+    version = models.ForeignKey("workflows.WorkflowVersion", models.PROTECT, related_name="executions", db_index=False)
+    status = models.CharField(max_length=9, choices=ExecutionStatus.choices, default=ExecutionStatus.PENDING)
+    input_data = models.JSONField(default=dict)
+    output_data = models.JSONField(null=True)
+    error = models.JSONField(null=True, help_text="The error as the journal has it, with step and traceback.")
+    error_message = models.TextField(blank=True)
+    steps_done = models.PositiveIntegerField(default=0)
+    steps_total = models.PositiveIntegerField(default=0)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="executions", db_index=False
+    )
+    retry_of = models.ForeignKey("self", models.SET_NULL, null=True, related_name="retries", db_index=False)
+    idempotency_key = models.CharField(max_length=200, null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    cancel_requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+
+    due_at = models.DateTimeField(default=timezone.now)
+    owner = models.CharField(max_length=32, null=True)
+    fence = models.PositiveIntegerField(default=0, help_text="Counts the claims; a write with an older one is refused.")
+    nudges = models.PositiveIntegerField(default=0, help_text="Counts what others did to it while it was owned.")
+
+    objects = ExecutionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-pk",)
+        # Every row pays for an index at each of its changes: these are the ones that lists, claims and retention need.
+        indexes = (
+            models.Index("workflow", "status", F("id").desc(), name="execution_workflow_status"),
+            models.Index("status", F("id").desc(), name="execution_status"),
+            models.Index("due_at", condition=Q(completed_at=None), name="execution_due"),
+            models.Index("retry_of", condition=Q(retry_of__isnull=False), name="execution_retry_of"),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=["workflow", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+                name="one_execution_a_key",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.completed_at is not None
+
+    @property
+    def is_cancelling(self) -> bool:
+        return self.cancel_requested_at is not None and not self.is_final
+
+    @property
+    def is_owned(self) -> bool:
+        """Somebody holds it and their lease still runs."""
+        return self.owner is not None and self.due_at > timezone.now()
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its start to its end, or until now; None before the start."""
+        if self.started_at is None:
+            return None
+        return (self.completed_at or timezone.now()) - self.started_at
+
+    @property
+    def duration_ms(self) -> int | None:
+        return None if self.duration is None else round(self.duration / timedelta(milliseconds=1))
+
+    def request_cancel(self, by: Any = None) -> bool:
+        """Asks for the end, once; True for the call that asked first. The nudge stops an owner that would rest."""
+        return bool(
+            WorkflowExecution.objects.live()
+            .filter(pk=self.pk, cancel_requested_at=None)
+            .update(cancel_requested_at=timezone.now(), cancel_requested_by=by, nudges=F("nudges") + 1)
+        )
+
+    def nudge(self) -> None:
+        """Tells whoever holds it to look again; where nobody does, it becomes due at once."""
+        live = WorkflowExecution.objects.live().filter(pk=self.pk)
+        live.update(
+            nudges=F("nudges") + 1,
+            due_at=models.Case(models.When(owner=None, then=models.Value(timezone.now())), default=F("due_at")),
+        )

@@ -1,0 +1,54 @@
+"""What a step waits for: a time, an answer, or whichever comes first. A waiting execution holds nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+
+class WaitQuerySet(models.QuerySet["ExecutionWait"]):
+    def open(self) -> WaitQuerySet:
+        return self.filter(closed_at=None)
+
+    def over(self, now: datetime) -> WaitQuerySet:
+        """Answered or due, and not yet in the journal."""
+        return self.open().filter(Q(answered_at__isnull=False) | Q(due_at__lte=now))
+
+
+class ExecutionWait(models.Model):
+    """Opened and closed by the execution's owner, together with the entries that say so; answered by others."""
+
+    execution = models.ForeignKey("WorkflowExecution", models.CASCADE, related_name="waits", db_index=False)
+    node = models.CharField(max_length=64)
+    attempt = models.PositiveIntegerField(default=1)
+    reason = models.CharField(max_length=200, blank=True)
+    due_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    answer = models.JSONField(null=True)
+    closed_at = models.DateTimeField(null=True)
+
+    objects = WaitQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("execution", "pk")
+        constraints = (models.UniqueConstraint(fields=["execution", "node", "attempt"], name="one_wait_an_attempt"),)
+
+    def __str__(self) -> str:
+        return f"#{self.execution_id} {self.node}"
+
+    def answer_once(self, answer: Any = None, by: Any = None) -> bool:
+        """Ends the wait; True for the one call that did. The nudge goes with it, so the answer cannot be missed."""
+        with transaction.atomic():
+            waiting = ExecutionWait.objects.open().filter(pk=self.pk, answered_at=None)
+            if not waiting.update(answered_at=timezone.now(), answered_by=by, answer=answer):
+                return False
+            self.execution.nudge()
+            return True

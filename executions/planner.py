@@ -1,0 +1,277 @@
+"""The map room: what the journal says (fold) and what follows from it (next_moves). Pure: no Django, no clock.
+
+A State is nothing but the fold of an execution's entries; the same entries give the same State in every process, so
+a crash is answered by reading the journal again. The planner decides; the engine acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from workflows.graph import Edge, Graph
+
+MAX_LOSSES = 3  # leases lost in a row on the same step, before it is taken to be what kills the workers
+
+
+class Entry(Protocol):
+    """One entry of the journal: an ExecutionLog row, or the engine's own before it is one."""
+
+    seq: int
+    kind: str
+    node: str | None
+    attempt: int | None
+    at: datetime
+    data: Any
+    took_ms: int | None
+
+
+NodeStatus = Literal["running", "waiting", "answered", "completed", "failed", "skipped", "cancelled", "abandoned"]
+ENDED = frozenset({"completed", "failed", "skipped", "cancelled"})
+ACTIVE = frozenset({"running", "waiting", "answered"})
+
+
+@dataclass(slots=True)
+class NodeState:
+    """One step that the journal has spoken of. `handle`: by which it left; None where it did not."""
+
+    status: NodeStatus
+    attempt: int = 1
+    handle: str | None = None
+    losses: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    took_ms: int | None = None
+    until: datetime | None = None
+    answer: Any = None
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that the entries up to `seq` say. `frontier` only spares the planner work that is done."""
+
+    seq: int = 0
+    status: str | None = None
+    started: bool = False
+    cancel_requested: bool = False
+    failure: dict[str, Any] | None = None
+    nodes: dict[str, NodeState] = field(default_factory=dict)
+    frontier: dict[str, None] = field(default_factory=dict)
+    active: dict[str, None] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        self.seq = max(self.seq, entry.seq)
+        if entry.node is None:
+            self._apply_to_execution(entry)
+        elif entry.kind in NODE_STATUS:
+            self._apply_to_node(entry)
+
+    def _apply_to_execution(self, entry: Entry) -> None:
+        if entry.kind == "started":
+            self.started = True
+        elif entry.kind == "cancel_requested":
+            self.cancel_requested = True
+        elif entry.kind == "finished":
+            self.status = entry.data["status"]
+        elif entry.kind == "taken_over":
+            for node_id in [node_id for node_id in self.active if self.nodes[node_id].status == "running"]:
+                self._lose(node_id)
+
+    def _lose(self, node_id: str) -> None:
+        self.nodes[node_id].status = "abandoned"
+        self.nodes[node_id].losses += 1
+        self._track(node_id)
+
+    def _apply_to_node(self, entry: Entry) -> None:
+        assert entry.node is not None
+        node = self.nodes.get(entry.node)
+        if node is None:
+            node = self.nodes[entry.node] = NodeState("running")
+        node.status = NODE_STATUS[entry.kind]
+        node.attempt = entry.attempt or node.attempt
+        if entry.kind == "started":
+            node.started_at = entry.at
+        elif entry.kind == "waited":
+            until = entry.data.get("until")
+            node.until = datetime.fromisoformat(until) if until else None
+        elif entry.kind == "answered":
+            node.answer = entry.data.get("answer")
+        elif node.status in ENDED:
+            self._end(node, entry)
+        self._track(entry.node)
+
+    def _end(self, node: NodeState, entry: Entry) -> None:
+        node.ended_at, node.took_ms = entry.at, entry.took_ms
+        if entry.kind in ("completed", "reused"):
+            node.handle, node.losses = entry.data.get("handle", "out"), 0
+        elif entry.kind == "failed" and self.failure is None:
+            self.failure = entry.data["error"]
+
+    def _track(self, node_id: str) -> None:
+        status = self.nodes[node_id].status
+        if status in ACTIVE:
+            self.active[node_id] = None
+            return
+        self.active.pop(node_id, None)
+        self.frontier[node_id] = None
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.cancel_requested or self.failure is not None
+
+    @property
+    def running(self) -> int:
+        return sum(self.nodes[node_id].status == "running" for node_id in self.active)
+
+    @property
+    def steps_done(self) -> int:
+        return sum(node.status in ("completed", "skipped") for node in self.nodes.values())
+
+
+NODE_STATUS: dict[str, NodeStatus] = {
+    "started": "running",
+    "waited": "waiting",
+    "answered": "answered",
+    "completed": "completed",
+    "reused": "completed",
+    "failed": "failed",
+    "skipped": "skipped",
+    "cancelled": "cancelled",
+    "abandoned": "abandoned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    node: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The wait of this step is over: ask it what follows."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The step is under way and must not be."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The step lost its worker too often."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Everything that is left waits: let go of the execution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    status: Literal["completed", "failed", "cancelled"]
+
+
+Move = Start | Resume | Skip | Stop | GiveUp | Rest | Finish
+
+
+def fold(entries: Iterable[Entry]) -> State:
+    state = State()
+    for entry in entries:
+        state.apply(entry)
+    return state
+
+
+def next_moves(graph: Graph, state: State) -> list[Move]:
+    """What to do now, in the order of the definition. Nothing: wait for what is running."""
+    if state.status is not None:
+        return []
+    if state.is_stopping:
+        return _stopping(state)
+    return _going_on(graph, state)
+
+
+def _stopping(state: State) -> list[Move]:
+    if state.active:
+        return [Stop(node_id) for node_id in state.active]
+    # A cancel that came in time is the only end, whatever failed meanwhile.
+    return [Finish("cancelled" if state.cancel_requested else "failed")]
+
+
+def _going_on(graph: Graph, state: State) -> list[Move]:
+    moves: list[Move] = []
+    slots = graph.max_parallel - state.running
+    for node_id in sorted(_candidates(graph, state), key=graph.rank.__getitem__):
+        move = _move(graph, state, node_id)
+        if isinstance(move, Start):
+            slots -= 1
+            if slots < 0:
+                continue
+        if move:
+            moves.append(move)
+    if moves or state.running:
+        return moves
+    return [Rest()] if state.active else [Finish("completed")]
+
+
+def _candidates(graph: Graph, state: State) -> set[str]:
+    """The steps that something may have changed for: all others are settled, under way, or not reached yet."""
+    found = (
+        {node_id for node_id in graph.roots if node_id not in state.nodes}
+        if len(state.nodes) < len(graph.nodes)
+        else set()
+    )
+    found.update(node_id for node_id in state.active if state.nodes[node_id].status == "answered")
+    for node_id in list(state.frontier):
+        if state.nodes[node_id].status == "abandoned":
+            found.add(node_id)
+            continue
+        untouched = [edge.target for edge in graph.outgoing[node_id] if edge.target not in state.nodes]
+        found.update(untouched)
+        if not untouched:
+            del state.frontier[node_id]
+    return found
+
+
+def _move(graph: Graph, state: State, node_id: str) -> Move | None:
+    node = state.nodes.get(node_id)
+    if node is None:
+        return _first_move(graph, state, node_id)
+    if node.status == "answered":
+        return Resume(node_id)
+    if node.losses >= MAX_LOSSES:
+        return GiveUp(node_id)
+    return Start(node_id, node.attempt + 1)
+
+
+def _first_move(graph: Graph, state: State, node_id: str) -> Move | None:
+    edges = graph.incoming[node_id]
+    lives = [is_live(edge, state) for edge in edges]
+    if None in lives:
+        return None
+    return Start(node_id) if not edges or any(lives) else Skip(node_id)
+
+
+def is_live(edge: Edge, state: State) -> bool | None:
+    """Whether data comes along this edge; None while its source has not ended."""
+    source = state.nodes.get(edge.source)
+    if source is None or source.status not in ENDED:
+        return None
+    return source.handle == edge.handle
+
+
+def live_edges(graph: Graph, state: State, node_id: str) -> Iterator[Edge]:
+    return (edge for edge in graph.incoming[node_id] if is_live(edge, state))

@@ -1,0 +1,97 @@
+"""What goes over the wire about executions: requests, results, states and journal entries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ninja import Field, Schema
+
+from executions.models import ExecutionStatus
+from workflows.schemas import Body, Moment, RowId, Text, Window
+
+
+class WorkflowExecuteRequest(Body):
+    input_data: dict[str, Any] = Field(default={}, description="What the run starts with: a JSON object.")
+
+
+class ExecutionResultResponse(Schema):
+    execution_id: int
+    status: ExecutionStatus
+    output_data: dict[str, Any] | None = None
+    error_message: str = ""
+
+
+class ExecutionSummary(Schema):
+    """One execution in a list. Times are UTC, `duration_ms` counts from its start to its end, or until now."""
+
+    id: int
+    workflow_id: int
+    status: ExecutionStatus
+    error_message: str
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    cancel_requested_at: datetime | None
+    duration_ms: int | None
+    steps_done: int
+    steps_total: int
+
+
+class ExecutionStatusResponse(ExecutionSummary):
+    """`error` is as in the journal: type, message, node, step_name, attempt, traceback, details."""
+
+    input_data: dict[str, Any]
+    output_data: dict[str, Any] | None
+    error: dict[str, Any] | None
+    version: int | None = Field(description="The number of the version that it runs; null for a draft.")
+
+
+class ExecutionLogResponse(Schema):
+    """One entry of the journal. What does not apply to its `kind` is null; order by `seq`, never by time.
+
+    `data` is as the journal keeps it: of an output only what the step added. `input_data` and `output_data` are whole,
+    and given where only the steps that ended are asked for.
+    """
+
+    id: int
+    seq: int
+    kind: str
+    node_id: str | None
+    step_name: str | None
+    step_type: str | None
+    attempt: int | None
+    timestamp: datetime
+    duration_ms: int | None
+    input_data: dict[str, Any] | None = None
+    output_data: dict[str, Any] | None = None
+    error_message: str | None
+    level: str | None
+    text: str | None
+    data: Any
+
+
+class ExecutionWindow(Window):
+    """Filters of the list; all that are given must hold. `until` itself is not included."""
+
+    status: list[ExecutionStatus] = []
+    workflow_id: RowId | None = None
+    started_by: Text | None = Field(None, max_length=150, description="A user name.")
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class LogWindow(Schema):
+    limit: int = Field(200, ge=1, le=1000)
+    after: int = Field(0, ge=0, le=2**31 - 1, description="Entries whose `seq` is greater.")
+    steps: bool = Field(False, description="Only the step attempts that ended, with what they saw and made.")
+
+
+class ExecutionList(Schema):
+    items: list[ExecutionSummary]
+    next: str | None = Field(description="The cursor of the part that follows; null at the end.")
+
+
+class ExecutionLogList(Schema):
+    items: list[ExecutionLogResponse]
+    next: str | None = Field(description="What to send as `after` for the entries that follow; null at the end.")

@@ -1,0 +1,113 @@
+"""What each step of an execution shows: its state in a word, its times, its bar. Pure: no Django.
+
+A lane is a value made of the graph, the State and the clock; the same lane always looks the same, in the drawn graph,
+in the table of steps, on the page and over the socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from executions.planner import NodeState, State
+from workflows import steps
+from workflows.graph import Graph, Node
+
+#: The lengths that an axis may have, in seconds: it grows by steps, so that bars rarely change their scale.
+SPANS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
+TICKS = 4
+LEAST = 0.8  # percent: the shortest bar that can be seen
+
+#: NodeState.status -> the class it wears, and the word for people.
+SEEN = {
+    "running": ("running", "Running"),
+    "waiting": ("waiting", "Waiting"),
+    "answered": ("waiting", "Going on"),
+    "completed": ("completed", "Completed"),
+    "failed": ("failed", "Failed"),
+    "skipped": ("skipped", "Skipped"),
+    "cancelled": ("cancelled", "Cancelled"),
+    "abandoned": ("pending", "Starting again"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """From `begin`, `span_ms` long."""
+
+    begin: datetime
+    span_ms: int
+
+    def percent(self, at: datetime) -> float:
+        share = (at - self.begin) / timedelta(milliseconds=self.span_ms)
+        return round(min(max(share * 100, 0), 100), 2)
+
+    @property
+    def ticks(self) -> list[tuple[float, int]]:
+        """(percent, milliseconds) of each line, without the last, where the axis ends."""
+        return [(100 * n / TICKS, self.span_ms * n // TICKS) for n in range(TICKS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One step. `status`: the class it wears. `since`: it is still going. Its bar: `x`, `width`, in percent."""
+
+    node_id: str
+    label: str
+    kind: str
+    icon: str
+    status: str
+    word: str
+    attempt: int = 1
+    took_ms: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    x: float | None = None
+    width: float = 0
+
+
+def axis(begin: datetime, end: datetime) -> Axis:
+    seconds = (end - begin).total_seconds()
+    span = next((span for span in SPANS if span >= seconds), None)
+    if span is None:
+        span = SPANS[-1] * (1 + int(seconds // SPANS[-1]))
+    return Axis(begin, span * 1000)
+
+
+def lanes(graph: Graph, state: State, scale: Axis, now: datetime) -> list[Lane]:
+    """One for each step, in the order in which they can run."""
+    return [lane(graph.nodes[node_id], state, scale, now) for node_id in graph.order]
+
+
+def lane(node: Node, state: State, scale: Axis, now: datetime) -> Lane:
+    kind = steps.kind_of(node)
+    seen = state.nodes.get(node.id)
+    if seen is None:
+        word = "Pending" if state.status is None else "Not reached"
+        return Lane(node.id, node.label, kind.label, kind.icon, "pending", word)
+    status, word = SEEN[seen.status]
+    going = seen.started_at if seen.status in ("running", "waiting", "answered") else None
+    until = seen.until if seen.status == "waiting" else None
+    x, width = _bar(seen, scale, now)
+    return Lane(
+        node.id, node.label, kind.label, kind.icon, status, word, seen.attempt, _took(seen), going, until, x, width
+    )
+
+
+def _took(seen: NodeState) -> int | None:
+    """From start to end, waits included; a step that was only skipped took nothing."""
+    if seen.started_at is None or seen.ended_at is None or seen.ended_at < seen.started_at:
+        return seen.took_ms
+    return round((seen.ended_at - seen.started_at) / timedelta(milliseconds=1))
+
+
+def _bar(seen: NodeState, scale: Axis, now: datetime) -> tuple[float | None, float]:
+    if seen.started_at is None:
+        return None, 0
+    is_over = seen.ended_at is not None and seen.ended_at >= seen.started_at
+    x = min(scale.percent(seen.started_at), 100 - LEAST)
+    if seen.status in ("running", "waiting", "answered"):
+        # Where "now" is belongs to the reader's clock: times.js moves the end of the bar.
+        return x, LEAST
+    end = scale.percent(seen.ended_at) if is_over and seen.ended_at else x
+    return x, round(max(end - x, LEAST), 2)

@@ -1,0 +1,285 @@
+"""The engine room of one event loop: claims what is due, runs it, keeps its leases, and sweeps.
+
+Truth is in the rows: the sweep selects afresh each time and needs no bell to find work. `start()` makes this a
+worker that looks for work; without it, it only carries what execute_workflow() puts into it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from executions import claim, ending
+from executions.journal import Closing, Journal, OwnershipLost
+from executions.lease import LeaseKeeper, OwnerFile, dead_owners
+from executions.live import Bell
+from executions.run import Run
+from workflows.blueprint import Blueprint
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0  # a bell cannot cross between processes without Redis; this look costs one query on a partial index
+
+
+class Worker:
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.owner = uuid4().hex
+        self.journal = journal or Journal()
+        self.runs: dict[int, Run] = {}
+        self.died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._bell, self._wake = Bell(), asyncio.Event()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._sweeping: asyncio.Task[None] | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._file = OwnerFile(self.owner)
+        self._keeper: LeaseKeeper | None = None
+
+    # For the process that serves
+
+    async def start(self) -> None:
+        """Begins to look for work, once. `died` gets an exception when that ends by itself."""
+        if self._sweeping:
+            return
+        self._keep_leases()
+        self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
+        self._sweeping.add_done_callback(self._report_death)
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Takes nothing more; lets executions end within `grace` seconds, then hands them back for others."""
+        if self._sweeping:
+            self._sweeping.cancel()
+            await asyncio.wait([self._sweeping])
+        tasks = list(self._tasks.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.close()
+
+    async def close(self) -> None:
+        """Gives back threads, connections and the file; the loop gets a new worker when it needs one."""
+        if _workers.get(self._loop) is self:
+            del _workers[self._loop]
+        if self._keeper:
+            self._keeper.stop()
+        if self._threads:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        await self.journal.close()
+        self._file.unlock()
+
+    def abandon(self) -> None:
+        """As close(), after the loop is gone."""
+        if self._keeper:
+            self._keeper.stop()
+        self.journal.abandon()
+        self._file.unlock()
+
+    # For the bells, on the loop's thread
+
+    def wake(self, execution_id: int | None = None) -> None:
+        """Something is due, or somebody did something to this execution."""
+        if execution_id in self.runs:
+            self.runs[execution_id].nudge()
+        else:
+            self._wake.set()
+
+    # For the runs
+
+    def grew(self, execution_id: int) -> None:
+        self._bell.grew(execution_id)
+
+    def due(self, at: datetime) -> None:
+        """An execution of ours rests until then; later ones are found by the sweep."""
+        seconds = (at - timezone.now()).total_seconds()
+        if self._sweeping and seconds < LOOK_S:
+            self._loop.call_later(max(0.0, seconds), self._wake.set)
+
+    def in_thread(self, function: Callable[[], Any]) -> Future[Any]:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(settings.ENGINE["THREADS"], "step")
+        return self._threads.submit(function)
+
+    # Running
+
+    async def walk(self, held: claim.Held) -> Closing | None:
+        """Runs it in the caller's task: how it came to rest or end, or None where it was lost or could not be run."""
+        self._keep_leases()
+        run = None
+        try:
+            if not isinstance(held.blueprint, Blueprint):
+                raise held.blueprint
+            run = self.runs[held.execution_id] = Run(self, held, held.blueprint)
+            await run.walk()
+            return run.closing
+        except OwnershipLost:
+            log.warning("Lost to another worker", extra={"execution": held.execution_id})
+        except Exception as error:
+            await self._bury(held, error)
+        finally:
+            self._drop(run)
+        return None
+
+    def _drop(self, run: Run | None) -> None:
+        if run and self.runs.get(run.execution_id) is run:
+            del self.runs[run.execution_id]
+
+    async def _bury(self, held: claim.Held, error: Exception) -> None:
+        """The engine itself could not go on with it, so it says so; where even that fails, the lease runs out."""
+        log.error("The engine failed", exc_info=error, extra={"execution": held.execution_id})
+        with contextlib.suppress(Exception):
+            await self.journal.run(ending.bury, held.execution_id, held.fence, error)
+            self.grew(held.execution_id)
+
+    def _spawn(self, held: claim.Held) -> None:
+        task = asyncio.create_task(self._carry(held), name=f"execution {held.execution_id}")
+        self._tasks[held.execution_id] = task
+
+    async def _carry(self, held: claim.Held) -> None:
+        try:
+            await self.walk(held)
+        finally:
+            self._tasks.pop(held.execution_id, None)
+            self._wake.set()
+
+    # Sweeping
+
+    async def _sweep(self) -> None:
+        swept = failing = -1e9
+        while True:
+            self._wake.clear()
+            try:
+                if self._loop.time() - swept >= settings.ENGINE["SWEEP_SECONDS"]:
+                    swept = self._loop.time()
+                    await self.journal.run(_release_dead)
+                await self._claim()
+                failing = -1e9
+            except Exception as error:
+                failing = self._tolerate(error, failing)
+            await self._wait_for_work()
+
+    async def _claim(self) -> None:
+        """In batches of the free slots, until nothing is due."""
+        while (free := settings.ENGINE["LIMIT"] - len(self._tasks)) > 0:
+            batch = await self.journal.run(claim.claim, self.owner, min(free, 100))
+            for held in batch:
+                await self._forget(held.execution_id)
+                self._spawn(held)
+            if len(batch) < min(free, 100):
+                return
+
+    async def _forget(self, execution_id: int) -> None:
+        """We lost it and got it again: the old run must be gone before the new one begins."""
+        task = self._tasks.get(execution_id)
+        if task:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _tolerate(self, error: Exception, failing_since: float) -> float:
+        """The database may be away for a while; not for ever, and never silently."""
+        log.error("The sweep failed; it tries again", exc_info=error)
+        now = self._loop.time()
+        if failing_since < 0:
+            return now
+        if now - failing_since > 2 * settings.ENGINE["LEASE_SECONDS"]:
+            raise error
+        return failing_since
+
+    async def _wait_for_work(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), LOOK_S)
+
+    def _report_death(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error and not self.died.done():
+            self.died.set_exception(error)
+
+    # Leases
+
+    def _keep_leases(self) -> None:
+        if self._keeper is None and self.journal.is_own:
+            self._file.lock()
+            self._keeper = LeaseKeeper(self._renew, partial(self._call_soon, self._lose_all))
+            self._keeper.start()
+        elif self._keeper and not self._keeper.is_alive and not self.died.done():
+            self.died.set_exception(RuntimeError("The thread that renews the leases has died."))
+
+    def _renew(self) -> None:
+        """In the keeper's thread."""
+        if self._loop.is_closed() and self._keeper:
+            self._keeper.stop()
+            return
+        held = {execution_id: run.nudges for execution_id, run in list(self.runs.items())}
+        if held:
+            self._call_soon(self._compare, held, claim.renew(self.owner, held))
+
+    def _compare(self, held: dict[int, int], mine: dict[int, int]) -> None:
+        """A bell may have been lost: what was nudged looks for itself, what is not ours any more finds that out."""
+        for execution_id, nudges in held.items():
+            if mine.get(execution_id) != nudges and execution_id in self.runs:
+                self.runs[execution_id].nudge()
+
+    def _lose_all(self) -> None:
+        """Nobody could renew: others may hold these by now, so we stop; the fence refuses what we still write."""
+        log.error("The leases are lost; %d executions are let go", len(self._tasks))
+        for task in self._tasks.values():
+            task.cancel()
+
+    def _call_soon(self, function: Callable[..., None], *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has just been closed
+            self._loop.call_soon_threadsafe(function, *args)
+
+
+_workers: WeakKeyDictionary[asyncio.AbstractEventLoop, Worker] = WeakKeyDictionary()
+
+
+def current_worker() -> Worker:
+    """The running event loop's worker; made at its first use."""
+    loop = asyncio.get_running_loop()
+    if loop not in _workers:
+        _close_orphans()
+        _workers[loop] = Worker()
+    return _workers[loop]
+
+
+async def worker_for_caller() -> Worker:
+    """As current_worker(); inside a transaction (a team's TestCase) one that writes on the caller's connection."""
+    if await sync_to_async(_in_transaction)():
+        return Worker(Journal(run=_on_callers_connection))
+    return current_worker()
+
+
+async def _on_callers_connection(function: Callable[..., Any], *args: Any) -> Any:
+    return await sync_to_async(function)(*args)
+
+
+def _in_transaction() -> bool:
+    return connection.in_atomic_block
+
+
+def _close_orphans() -> None:
+    """Loops come and go (asyncio.run); what their workers held must not stay."""
+    for loop, worker in list(_workers.items()):
+        if loop.is_closed():
+            worker.abandon()
+            del _workers[loop]
+
+
+def _release_dead() -> None:
+    for owner in dead_owners():
+        number = claim.release_dead([owner])
+        log.warning("Worker %s is gone; %d executions are taken over", owner[:8], number)

@@ -1,0 +1,88 @@
+// The execution page while it is live. Loaded before htmx, so that the first connection is not missed.
+// It keeps no state that the page does not show: where to go on is read from the last entry.
+(() => {
+  const KEPT = 5000;           // rows in the page while it follows its end
+  const KEPT_IN_ALL = 20000;   // and while somebody reads further up
+  const live = document.getElementById("live"), box = document.getElementById("log-box");
+  const follow = document.getElementById("follow"), count = document.getElementById("entries-count");
+  if (!live || !box) return;
+  const log = box.querySelector(".log"), older = box.querySelector(".older");
+  const refused = new WeakSet();
+  let awaySince = null;
+
+  const isFinished = () => document.querySelector("[data-final]") !== null;
+  const lastSeen = () => Number(log.lastElementChild?.dataset.seq ?? 0);
+
+  function say(look, ...words) {
+    if (live.dataset.live === look && look !== "stale") return;
+    live.dataset.live = look;
+    live.replaceChildren(...words);
+  }
+
+  function sayStale() {
+    const reload = Object.assign(document.createElement("a"), { href: "", className: "link", textContent: "reload" });
+    say("stale", `Not live since ${awaySince.toLocaleTimeString()}: `, reload, " to see more");
+  }
+
+  function sayState(isOpen) {
+    if (isFinished()) return say("done", "Finished");
+    if (isOpen) { awaySince = null; return say("on", "Live"); }
+    awaySince ??= new Date();
+    if (Date.now() - awaySince > 8000) return sayStale();
+    say("wait", "Reconnecting…");
+  }
+
+  // On every opening, the first and each later one: what came after the last entry that is shown.
+  document.addEventListener("htmx:after:ws:connection", event => {
+    event.detail.connection.socket.send(JSON.stringify({ after: lastSeen() }));
+    sayState(true);
+  });
+  // 4401 signed out, 4403 no right, 4404 unknown: asking again would change nothing.
+  document.addEventListener("htmx:ws:close", event => {
+    const { code, connection } = event.detail;
+    if (code >= 4400 && code < 4500) refused.add(connection);
+    sayState(false);
+    if (refused.has(connection) && !isFinished()) sayStale();
+  });
+  document.addEventListener("htmx:before:ws:connection", event => {
+    if (refused.has(event.detail.connection) || isFinished()) event.preventDefault();
+  });
+  document.addEventListener("htmx:after:swap", () => { if (isFinished()) sayState(true); });
+  // A form that was refused (signed out meanwhile, no right any more) says so on a whole page.
+  document.addEventListener("htmx:after:request", event => {
+    if (event.detail.ctx?.response?.status >= 400) location.reload();
+  });
+
+  // The end of the log: followed by whoever stands there, left alone for whoever reads further up.
+  const isAtEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+  const toEnd = () => { box.scrollTop = box.scrollHeight; };
+  let heightBefore = 0, shownBefore = log.firstElementChild;
+
+  function trim() {
+    const most = follow.checked ? KEPT : KEPT_IN_ALL, extra = log.childElementCount - most;
+    if (extra < most / 10) return;  // in portions, not row by row
+    for (let n = 0; n < extra; n++) log.firstElementChild.remove();
+    const first = Number(log.firstElementChild.dataset.seq), link = older.querySelector("a");
+    for (const name of ["href", "hx-get"]) link.setAttribute(name, link.getAttribute(name).replace(/\d+$/, first));
+    link.textContent = `Show ${(first - 1).toLocaleString("en")} earlier entries`;
+    older.hidden = false;
+  }
+
+  new MutationObserver(() => {
+    const wentUp = !follow.checked && log.firstElementChild !== shownBefore;
+    if (wentUp) box.scrollTop += box.scrollHeight - heightBefore;  // older entries came in above: stay where we read
+    trim();
+    if (follow.checked) toEnd();
+    heightBefore = box.scrollHeight;
+    shownBefore = log.firstElementChild;
+    if (lastSeen()) count.textContent = `${lastSeen().toLocaleString("en")} entries`;
+  }).observe(log, { childList: true });
+
+  box.addEventListener("scroll", () => { follow.checked = isAtEnd(); heightBefore = box.scrollHeight; }, { passive: true });
+  follow.addEventListener("change", () => { if (follow.checked) toEnd(); });
+  document.getElementById("level")?.addEventListener("change", () => { if (follow.checked) toEnd(); });
+  older.addEventListener("click", () => { follow.checked = false; });
+  setInterval(() => { if (awaySince) sayState(false); }, 1000);
+  if (isFinished()) say("done", "Finished"); else say("wait", "Connecting…");
+  if (!location.hash) toEnd();
+})();

@@ -1,0 +1,106 @@
+"""The examples: they load once, publish without a word of complaint, and offer an input to run them with."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+
+from workflows.graph import parse
+from workflows.management.commands import load_examples
+from workflows.models import LoadedExample, Workflow
+from workflows.models.workflow import definition_problems
+from workflows.permissions import can, visible_to
+
+FILES = sorted(load_examples.FOLDER.glob("*.json"))
+
+
+def read(file: Path) -> dict[str, Any]:
+    example: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return example
+
+
+def load() -> str:
+    said = StringIO()
+    call_command("load_examples", stdout=said)
+    return said.getvalue().strip()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_example_has_neither_errors_nor_warnings(file: Path) -> None:
+    assert definition_problems(read(file)["definition"]) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_example_says_what_you_will_see_and_where_its_steps_stand(file: Path) -> None:
+    example = read(file)
+    nodes = example["definition"]["nodes"]
+    assert len(example["description"]) > 100
+    assert all(node["data"]["label"] != node["id"] for node in nodes)
+    places = [(node["position"]["x"], node["position"]["y"]) for node in nodes]
+    assert len(set(places)) == len(places)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_first_step_of_an_example_offers_an_input(file: Path) -> None:
+    graph = parse(read(file)["definition"])
+    assert [graph.nodes[root].type for root in graph.roots] == ["input"]
+    assert graph.nodes[graph.roots[0]].data["example"]
+
+
+def test_there_is_one_of_every_sort() -> None:
+    slugs = {file.stem for file in FILES}
+    kinds = [{node["type"] for node in read(file)["definition"]["nodes"]} for file in FILES]
+    assert len(FILES) >= 5 and "customer-inquiry-triage" in slugs
+    assert all(any(kind in used for used in kinds) for kind in ("countdown", "delay", "check", "ai"))
+
+
+@pytest.mark.django_db
+def test_examples_are_loaded_once() -> None:
+    assert load() == f"Examples: {len(FILES)} loaded, 0 known already."
+    assert load() == f"Examples: 0 loaded, {len(FILES)} known already."
+    assert Workflow.objects.count() == LoadedExample.objects.count() == len(FILES)
+    assert all(workflow.is_runnable for workflow in Workflow.objects.all())
+
+
+@pytest.mark.django_db
+def test_an_archived_example_stays_away() -> None:
+    load()
+    Workflow.objects.get(name="Customer inquiry triage").archive()
+    load()
+    assert Workflow.objects.listed().count() == len(FILES) - 1
+    assert Workflow.objects.filter(name="Customer inquiry triage").count() == 1
+
+
+@pytest.mark.django_db
+def test_a_deleted_example_stays_away() -> None:
+    load()
+    triage = Workflow.objects.filter(name="Customer inquiry triage")
+    triage.update(published=None)
+    triage.delete()
+    load()
+    assert not Workflow.objects.filter(name="Customer inquiry triage").exists()
+
+
+@pytest.mark.django_db
+def test_a_broken_example_is_not_half_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"name": "Broken", "description": "", "definition": {"nodes": [], "edges": []}}
+    (tmp_path / "broken.json").write_text(json.dumps(broken))
+    monkeypatch.setattr(load_examples, "FOLDER", tmp_path)
+    with pytest.raises(Exception, match="no nodes"):
+        load()
+    assert not Workflow.objects.exists() and not LoadedExample.objects.exists()
+
+
+@pytest.mark.django_db
+def test_everybody_may_see_and_run_an_example_but_nobody_owns_it(charlie: User) -> None:
+    load()
+    for workflow in visible_to(charlie):
+        assert can(charlie, "run", workflow)
+        assert not can(charlie, "edit", workflow)
+    assert visible_to(charlie).count() == len(FILES)

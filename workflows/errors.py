@@ -1,0 +1,69 @@
+"""Every error of the house, in one tree. A class's docstring is its default message.
+
+StepstreamError
+├── DefinitionError           a definition that may not be published; carries its problems
+├── InputError                an input or a value that cannot be kept
+├── WorkflowExecutionError    an execution that could not start, or that failed
+└── WorkflowStepError         raised by a step: this attempt failed, and why
+
+A failing step is data in the journal; an exception that escapes the engine is our bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workflows.graph import Problem
+
+
+class StepstreamError(Exception):
+    """Something in Stepstream went wrong."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or (self.__doc__ or "").strip()
+        super().__init__(self.message)
+
+
+class DefinitionError(StepstreamError):
+    """The definition cannot be published."""
+
+    code = "definition"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__(" ".join(problem.message for problem in self.problems))
+
+
+class InputError(StepstreamError):
+    """The input cannot be used."""
+
+    code = "input"
+
+    def __init__(self, message: str | None = None, field: str = "input_data") -> None:
+        self.field = field
+        super().__init__(message)
+
+
+class WorkflowExecutionError(StepstreamError):
+    """The workflow could not be executed."""
+
+    code = "execution"
+
+    def __init__(self, message: str | None = None, execution_id: int | None = None, node: str | None = None) -> None:
+        self.execution_id = execution_id
+        self.node = node
+        super().__init__(message)
+
+
+class WorkflowStepError(StepstreamError):
+    """The step failed."""
+
+    code = "step"
+
+    def __init__(self, message: str | None = None, details: Mapping[str, Any] | None = None) -> None:
+        self.details = dict(details or {})
+        super().__init__(message)

@@ -1,0 +1,44 @@
+"""What a person types to make or change a workflow: its name, what it is for, and its definition as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from workflows import values
+from workflows.errors import InputError
+from workflows.models import Workflow
+
+#: A new workflow starts as something that works.
+STARTER = {
+    "nodes": [
+        {"id": "input", "type": "input", "data": {"label": "Input", "example": {"text": "hello"}}},
+        {"id": "shout", "type": "process", "data": {"label": "Upper case", "operation": "uppercase"}},
+        {"id": "output", "type": "output", "data": {"label": "Output"}},
+    ],
+    "edges": [{"source": "input", "target": "shout"}, {"source": "shout", "target": "output"}],
+}
+
+
+class WorkflowForm(forms.ModelForm):
+    """`definition` cleans to the value that was typed: JSON that can be kept, but perhaps not yet be published."""
+
+    definition = forms.CharField(
+        strip=False,
+        help_text="JSON with “nodes” (id, type, data) and “edges” (source, target).",
+        widget=forms.Textarea(attrs={"rows": 22, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}),
+    )
+
+    class Meta:
+        model = Workflow
+        fields = ("name", "description")
+        widgets = {"description": forms.Textarea(attrs={"rows": 2})}
+        help_texts = {"description": "What it does, and for whom."}
+
+    def clean_definition(self) -> Any:
+        try:
+            definition = values.parse(self.cleaned_data["definition"], "definition")
+            return values.require(definition, "definition")
+        except InputError as error:
+            raise forms.ValidationError(error.message) from None

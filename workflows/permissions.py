@@ -1,0 +1,40 @@
+"""The one place for rights: who may see a workflow and what they may do with it.
+
+The owner may do everything; members of its group may view, run and edit; a workflow without owner (an example) may
+be viewed and run by everybody who is signed in. Superusers may do everything. Executions inherit all of this.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from django.db.models import Q, QuerySet
+
+from workflows.models import Workflow
+
+Verb = Literal["view", "run", "edit", "administer"]
+
+
+def visible_to(user: Any) -> QuerySet[Workflow]:
+    """The workflows that `user` may view, archived ones included: their history stays."""
+    return Workflow.objects.filter(visible(user))
+
+
+def visible(user: Any, path: str = "") -> Q:
+    """The same as a condition, for rows that reach their workflow by `path` (such as "workflow__")."""
+    if not user.is_authenticated or not user.is_active:
+        return Q(pk__in=[])
+    if user.is_superuser:
+        return Q()
+    mine = Q(**{f"{path}owner": user}) | Q(**{f"{path}group__in": user.groups.all()})
+    return mine | Q(**{f"{path}owner": None, f"{path}group": None})
+
+
+def can(user: Any, verb: Verb, workflow: Workflow) -> bool:
+    if not user.is_authenticated or not user.is_active:
+        return False
+    if user.is_superuser or workflow.owner_id == user.pk:
+        return True
+    if workflow.group_id is not None and user.groups.filter(pk=workflow.group_id).exists():
+        return verb != "administer"
+    return workflow.owner_id is None and workflow.group_id is None and verb in ("view", "run")

@@ -1,0 +1,120 @@
+"""The registry of step kinds: explicit for ours, open to installed apps and packages.
+
+An installed app adds its kinds with `register()` from its AppConfig.ready(); a package names its classes in the
+entry-point group "stepstream.steps". A later registration of a taken name is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import ValidationError
+
+from workflows.graph import Graph, Node, Problem
+from workflows.steps.ai import AI
+from workflows.steps.base import RESERVED, Step
+from workflows.steps.check import Check
+from workflows.steps.countdown import Countdown
+from workflows.steps.default import Default, Unknown
+from workflows.steps.delay import Delay
+from workflows.steps.input import Input
+from workflows.steps.output import Output
+from workflows.steps.process import Process
+
+log = logging.getLogger(__name__)
+
+AnyStep = Step[Any]
+
+_kinds: dict[str, type[AnyStep]] = {}
+
+
+def register(step: type[AnyStep]) -> type[AnyStep]:
+    """Adds a kind (also as a decorator). Registering the same class again changes nothing."""
+    taken = _kinds.get(step.kind)
+    if taken is not None and taken is not step:
+        raise ValueError(f"The step kind “{step.kind}” is taken by {taken.__module__}.{taken.__name__}.")
+    _kinds[step.kind] = step
+    return step
+
+
+for _step in (Input, Check, Process, AI, Output, Delay, Countdown, Default):
+    register(_step)
+
+
+def kinds() -> dict[str, type[AnyStep]]:
+    """Every step kind by its name, ours first."""
+    _load_packages()
+    return dict(_kinds)
+
+
+def kind_of(node: Node) -> type[AnyStep]:
+    """The class for a node; kinds that are not installed pass their data on."""
+    _load_packages()
+    return _kinds.get(node.type, Default)
+
+
+def make(node: Node) -> AnyStep:
+    """The step of a published node, ready to run. Raises pydantic's ValidationError for a config that is wrong."""
+    kind = kind_of(node)
+    if kind is Default and node.type != Default.kind:
+        return Unknown(Default.Config(), node.type)
+    return kind(kind.Config.model_validate(kind.upgrade(_config(node))))
+
+
+def problems(graph: Graph) -> list[Problem]:
+    """What is wrong with the kinds, configs and handles of a graph, errors first, then warnings."""
+    found = [problem for node in graph.nodes.values() for problem in _node_problems(node, graph)]
+    if len(graph.nodes) > 1 and not graph.edges:
+        text = "No step is connected: all of them start at once."
+        found.append(Problem("graph.no_edges", text, level="warning"))
+    return sorted(found, key=lambda problem: problem.level)
+
+
+def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
+    kind = kinds().get(node.type)
+    if kind is None:
+        known = ", ".join(kinds())
+        text = f"Step “{node.label}” has the unknown type “{node.type[:80]}”. Known types: {known}."
+        yield Problem("step.unknown_type", text, node.id, "type")
+        return
+    yield from _config_problems(node, kind)
+    yield from _handle_problems(node, kind, graph)
+    for key in _config(node).keys() - kind.Config.model_fields.keys():
+        text = f"Step “{node.label}” has the setting “{key[:80]}”, which “{kind.kind}” does not use."
+        yield Problem("step.unknown_setting", text, node.id, key, "warning")
+
+
+def _config_problems(node: Node, kind: type[AnyStep]) -> Iterable[Problem]:
+    try:
+        kind.Config.model_validate(kind.upgrade(_config(node)))
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            field = ".".join(str(part) for part in item["loc"])
+            text = f"Step “{node.label}”, “{field}”: {item['msg']} (it is {str(item['input'])[:80]!r})."
+            yield Problem("step.config", text, node.id, field)
+
+
+def _handle_problems(node: Node, kind: type[AnyStep], graph: Graph) -> Iterable[Problem]:
+    for edge in graph.outgoing[node.id]:
+        if edge.handle not in kind.handles:
+            has = ", ".join(f"“{handle}”" for handle in kind.handles)
+            text = f"A connection leaves step “{node.label}” by “{edge.handle[:80]}”, but “{kind.kind}” has only {has}."
+            yield Problem("graph.unknown_handle", text, node.id, "sourceHandle")
+
+
+def _config(node: Node) -> dict[str, Any]:
+    return {key: value for key, value in node.data.items() if key not in RESERVED}
+
+
+@cache
+def _load_packages() -> None:
+    for entry in entry_points(group="stepstream.steps"):
+        try:
+            register(entry.load())
+        except Exception:
+            # A broken add-on must not take the house down; its steps then pass their data on and say so.
+            log.exception("The step package %s could not be loaded", entry.name)

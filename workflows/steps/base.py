@@ -1,0 +1,98 @@
+"""What a step kind is: a name, a Config, and run(ctx) -> outcome.
+
+A step never touches the engine, the models or the channel layer: what it needs comes in `ctx`, what it wants goes
+out as an outcome. To add a kind, copy a neighbour in this folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from workflows.graph import OUT
+
+RESERVED = frozenset({"label", "notes", "policy"})
+
+
+class Config(BaseModel):
+    """The settings of one step. Unknown keys are kept in the definition and ignored here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+C = TypeVar("C", bound=Config)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step ended. `output` is a JSON object; it leaves by `handle`."""
+
+    output: Mapping[str, Any] = field(default_factory=dict)
+    handle: str = OUT
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The step lets go until `until` (None: until somebody answers). No task, thread or memory is held meanwhile."""
+
+    until: datetime | None = None
+    reason: str = ""
+
+
+Outcome = Done | Wait
+
+
+@dataclass(slots=True)
+class StepContext:
+    """All that a running step may know and do.
+
+    `input`: the execution's input. `data`: what came along this step's edges, merged. `now`: the time at which the
+    attempt began (UTC). `idempotency_key`: the same over retries and crashes; hand it to whatever you call.
+    """
+
+    input: Mapping[str, Any]
+    data: Mapping[str, Any]
+    node: str
+    attempt: int
+    now: datetime
+    idempotency_key: str
+    write: Callable[[str, str], None]
+
+    def log(self, text: str, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
+        """Writes one line into the journal; it is on the page within moments, while the step goes on."""
+        self.write(level, text)
+
+
+class Step(Generic[C]):
+    """One step of a definition, with its checked config.
+
+    `run` may be a coroutine function, or a plain function, which then runs in a bounded pool of threads.
+    """
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    icon: ClassVar[str] = "process"
+    help: ClassVar[str] = ""
+    handles: ClassVar[tuple[str, ...]] = (OUT,)
+    effects: ClassVar[Literal["none", "outside"]] = "none"
+    version: ClassVar[int] = 1
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    def run(self, ctx: StepContext) -> Outcome | Awaitable[Outcome]:
+        raise TypeError(f"{type(self).__name__} has no run()")
+
+    def resume(self, data: Mapping[str, Any], answer: Any) -> Outcome:
+        """What follows when a wait is over. Pure and quick: it runs inside the engine's own loop."""
+        return Done(data)
+
+    @classmethod
+    def upgrade(cls, old: dict[str, Any]) -> dict[str, Any]:
+        """The config of an earlier `version` in today's form: versions of workflows never change, kinds do."""
+        return old

@@ -1,0 +1,26 @@
+"""input: where the execution's input enters, under a name of its own where `field` is given."""
+
+from typing import Any
+
+from pydantic import Field
+
+from workflows.steps import base
+
+
+class Config(base.Config):
+    field: str = Field("", description="Put the input under this name. Empty: hand it on as it came.")
+    example: dict[str, Any] | None = Field(None, description="An input that the run form offers.")
+
+
+class Input(base.Step[Config]):
+    kind, label, icon = "input", "Input", "input"
+    help = "Takes in what the run was started with."
+    Config = Config
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        ctx.log(f"Received {len(ctx.data)} field{'' if len(ctx.data) == 1 else 's'}: {_names(ctx.data)}")
+        return base.Done({self.config.field: dict(ctx.data)} if self.config.field else ctx.data)
+
+
+def _names(data: Any) -> str:
+    return ", ".join(list(data)[:12]) or "an empty object"

@@ -1,0 +1,116 @@
+"""What a JSON value must be before it is kept: pure, no Django.
+
+PostgreSQL refuses NUL and lone surrogates, JSON has no NaN, and deep nesting breaks readers. What people send in is
+refused with a sentence that says where (`require`); what a step produced is made keepable (`clean`), because a page
+that contains one odd byte must not cost the whole run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from workflows.errors import InputError
+
+MAX_DEPTH = 64
+UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def parse(text: str | bytes, field: str = "input_data") -> Any:
+    """Reads JSON text as the standard has it (no NaN); raises InputError with line and column."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"This is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.", field
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"This is not valid JSON: {_reason(error)}.", field) from None
+
+
+def require(value: Any, field: str = "input_data", max_bytes: int | None = None) -> Any:
+    """Gives the value back, or raises InputError naming the first place that cannot be kept."""
+    _check(value, field, 0)
+    if max_bytes is not None and (size := len(json.dumps(value, ensure_ascii=False).encode())) > max_bytes:
+        raise InputError(f"{field} has {size:,} bytes of JSON; the limit is {max_bytes:,}.", field)
+    return value
+
+
+def require_object(value: Any, field: str = "input_data", max_bytes: int | None = None) -> dict[str, Any]:
+    """As require(), and the value must be a JSON object."""
+    if not isinstance(value, dict):
+        raise InputError(f'{field} must be a JSON object such as {{"name": "Ada"}}, not {_word(value)}.', field)
+    require(value, field, max_bytes)
+    return value
+
+
+def clean(value: Any, depth: int = 0) -> Any:
+    """A JSON value that both databases keep: U+FFFD for NUL and lone surrogates, null for NaN and infinities.
+
+    Tuples and sets become lists, other objects their text. Raises InputError beyond 64 levels.
+    """
+    if isinstance(value, str):
+        return clean_text(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth >= MAX_DEPTH:
+        raise InputError(f"The value is nested more than {MAX_DEPTH} levels deep.", "output")
+    if isinstance(value, dict):
+        return {clean_text(str(key)): clean(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [clean(item, depth + 1) for item in value]
+    return clean_text(str(value))
+
+
+def copied(value: Any) -> Any:
+    """The same JSON value in containers of its own: what a step changes in its data must not reach another step's."""
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    return [copied(item) for item in value] if isinstance(value, list) else value
+
+
+def clean_text(text: str) -> str:
+    return text if text.isascii() and "\x00" not in text else UNKEEPABLE.sub("\ufffd", text)
+
+
+def _check(value: Any, where: str, depth: int) -> None:
+    if isinstance(value, str):
+        _check_text(value, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where} is {value}, which JSON cannot hold.", where)
+    elif isinstance(value, dict | list):
+        if depth >= MAX_DEPTH:
+            raise InputError(f"{where} is nested more than {MAX_DEPTH} levels deep.", where.split(".", maxsplit=1)[0])
+        _check_items(value, where, depth)
+
+
+def _check_items(value: dict[str, Any] | list[Any], where: str, depth: int) -> None:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _check(item, f"{where}[{index}]", depth + 1)
+        return
+    for key, item in value.items():
+        _check_text(key, f"a key in {where}")
+        _check(item, f"{where}.{key}", depth + 1)
+
+
+def _check_text(text: str, where: str) -> None:
+    if clean_text(text) != text:
+        raise InputError(f"{where} holds a NUL or half of a surrogate pair, which no database keeps.", where)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _reason(error: Exception) -> str:
+    return "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:200]
+
+
+def _word(value: Any) -> str:
+    names = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

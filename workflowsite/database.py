@@ -1,0 +1,65 @@
+"""What each database needs from us: the connection's settings, and how a new SQLite file is laid out.
+
+The numbers were measured: deferred transactions on SQLite end in "database is locked" as soon as two writers meet,
+and persistent connections on PostgreSQL leak one backend for every request thread.
+"""
+
+import os
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+POSTGRESQL = "django.db.backends.postgresql"
+SQLITE = "django.db.backends.sqlite3"
+
+
+def connection_settings(url: str, default_file: Path) -> dict[str, Any]:
+    """The entry for Django's DATABASES: of `url`, or of the SQLite file where it is empty."""
+    if not url:
+        return sqlite({"ENGINE": SQLITE, "NAME": default_file})
+    parsed: dict[str, Any] = {**dj_database_url.parse(url)}
+    if parsed["ENGINE"] == SQLITE:
+        return sqlite(parsed)
+    if parsed["ENGINE"] == POSTGRESQL:
+        return postgresql(parsed)
+    return parsed  # refused by a system check, which can say why
+
+
+def sqlite(parsed: dict[str, Any]) -> dict[str, Any]:
+    options = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA synchronous=FULL",
+    }
+    # A file, since the tests' server is another process; one a run, so that two runs never share it.
+    test_file = Path(tempfile.gettempdir()) / f"stepstream-test-{os.getpid()}.sqlite3"
+    return {**parsed, "OPTIONS": {**options, **parsed.get("OPTIONS", {})}, "TEST": {"NAME": str(test_file)}}
+
+
+def postgresql(parsed: dict[str, Any]) -> dict[str, Any]:
+    options = {"pool": {"min_size": 1, "max_size": 8}, **parsed.get("OPTIONS", {})}
+    return {**parsed, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
+
+
+def needs_layout(file: Path | str) -> bool:
+    """True for a file that is yet to be made, or is as empty as the day it was."""
+    file = Path(file)
+    return not file.exists() or file.stat().st_size == 0
+
+
+def lay_out(file: Path | str) -> None:
+    """Make the SQLite file with what must be chosen before its first table, and with WAL, which the file remembers."""
+    file = Path(file)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    connection = sqlite3.connect(file)
+    try:
+        connection.execute("PRAGMA page_size=4096")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("VACUUM")  # an empty file takes its layout here
+    finally:
+        connection.close()
+    file.chmod(0o600)

@@ -1,0 +1,63 @@
+"""`manage.py prepare`: brings the data folder to where `serve` can start. Quick where nothing is left to do."""
+
+import hashlib
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from workflowsite.accounts.owner import first_owner
+from workflowsite.data_folder import PREPARING, FolderInUse, held
+from workflowsite.database import lay_out, needs_layout
+
+
+class Command(BaseCommand):
+    help = "Makes the data folder ready: database, static files, examples, first owner."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            with held(settings.DATA_DIR, PREPARING):
+                self.prepare()
+        except FolderInUse as error:
+            raise CommandError(str(error)) from None
+
+    def prepare(self) -> None:
+        self.stdout.write(f"Data in {settings.DATA_DIR}")
+        self.prepare_database()
+        self.prepare_static_files()
+        call_command("load_examples", stdout=self.stdout)
+        first_owner()
+
+    def prepare_database(self) -> None:
+        file = connection.settings_dict["NAME"]
+        if connection.vendor == "sqlite" and needs_layout(file):
+            lay_out(file)
+        plan = MigrationExecutor(connection)
+        steps = len(plan.migration_plan(plan.loader.graph.leaf_nodes()))
+        if steps:
+            self.stdout.write(f"Database: {steps} migrations")
+            call_command("migrate", verbosity=0, interactive=False)
+
+    def prepare_static_files(self) -> None:
+        """In DEBUG they are served from their sources. The fingerprint comes last: a cut collection starts again."""
+        mark = settings.STATIC_ROOT / ".fingerprint"
+        fingerprint = static_fingerprint()
+        if settings.DEBUG or (mark.exists() and mark.read_text() == fingerprint):
+            return
+        self.stdout.write("Static files: collecting")
+        call_command("collectstatic", verbosity=0, interactive=False)
+        mark.write_text(fingerprint)
+
+
+def static_fingerprint() -> str:
+    """Changes when any source changes its name, size or time."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list(None):
+            facts = (path, storage.size(path), storage.get_modified_time(path).timestamp())
+            digest.update(repr(facts).encode())
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""`manage.py serve`: the whole site in one process, until Ctrl-C or SIGTERM.
+
+Exits 0 when it was asked to stop and 1 when something failed, with the reason as the last line.
+"""
+
+import logging
+import os
+import sys
+from argparse import ArgumentParser
+from typing import Any, NoReturn
+
+from channels.routing import get_default_application
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from executions.worker import current_worker
+from workflowsite.accounts.owner import first_owner
+from workflowsite.data_folder import FolderInUse, FolderLock, held
+from workflowsite.server import WebServer
+from workflowsite.shift import Shift
+
+
+class Command(BaseCommand):
+    help = "Serves pages, sockets and the engine in one process."
+    requires_migrations_checks = True
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        grace = settings.ENGINE["GRACE_SECONDS"]
+        parser.add_argument("--host", default=settings.HOST)
+        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--no-engine", action="store_true", help="pages and sockets alone")
+        parser.add_argument("--grace", type=float, default=grace, help="seconds that running steps get at the end")
+
+    def handle(self, *args: Any, host: str, port: int, no_engine: bool, grace: float, **options: Any) -> None:
+        try:
+            with held(settings.DATA_DIR, "") as lock:
+                server = WebServer(get_default_application(), host, port)
+                shift = Shift(server, None if no_engine else current_worker, grace, self.opening(lock, server))
+                shift.work()
+                self.leave(shift.failure)
+        except FolderInUse as error:
+            raise CommandError(str(error)) from None
+
+    def opening(self, lock: FolderLock, server: WebServer) -> Any:
+        link = first_owner()
+
+        def opened() -> None:
+            lock.say(server.address())
+            self.announce(server.address(), link)
+
+        return opened
+
+    def announce(self, address: str, link: str | None) -> None:
+        self.stdout.write(f"Stepstream is running at {address} (Ctrl-C stops it)")
+        if link is not None:
+            self.stdout.write("\nTo come in and set your password, open this link. It works once, for 24 hours:\n")
+            self.stdout.write(f"  {address}{link}\n")
+        self.stdout.flush()
+
+    def leave(self, failure: str | None) -> NoReturn:
+        """Without waiting for threads: one that hangs in a step cannot be stopped, and the journal knows of it."""
+        connections.close_all()
+        if failure is not None:
+            self.stderr.write(failure)
+        logging.shutdown()
+        for stream in (self.stdout, self.stderr, sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(0 if failure is None else 1)

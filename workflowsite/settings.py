@@ -1,0 +1,209 @@
+"""Every choice an installation has, and the only file that reads the environment.
+
+Without a single variable set this is a safe site for one machine: SQLite and all other data below var/,
+no Redis, DEBUG off. What each variable means stands beside it.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from workflowsite import database, secret_key
+
+
+def text(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def number(name: str, default: int) -> int:
+    try:
+        return int(text(name, str(default)))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {text(name)!r}.") from None
+
+
+def flag(name: str) -> bool:
+    return text(name).lower() in {"1", "true", "yes", "on"}
+
+
+def words(name: str) -> list[str]:
+    return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
+def as_host(address: str) -> str:
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+
+
+# Where it runs
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(text("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+HOST = text("HOST", "127.0.0.1")
+PORT = number("PORT", 8000)
+PUBLIC_URL = text("PUBLIC_URL").rstrip(
+    "/"
+)  # how people reach it, where that is not HOST and PORT: https://flow.example.org
+IS_HTTPS = PUBLIC_URL.startswith("https://")
+TRUSTED_PROXIES = words("TRUSTED_PROXIES")  # addresses whose X-Forwarded-For is believed
+DEBUG = flag("DEBUG")
+SECRET_KEY = text("SECRET_KEY") or secret_key.kept_in(DATA_DIR / "secret_key")
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", as_host(HOST), *words("ALLOWED_HOSTS")]
+if PUBLIC_URL:
+    ALLOWED_HOSTS.append(as_host(urlsplit(PUBLIC_URL).hostname or ""))
+
+# What it is made of
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_htmx",
+    "csp",
+    "ninja",
+    "workflowsite",
+    "workflowsite.accounts",
+    "workflows",
+    "executions",
+    *words("EXTRA_APPS"),  # a team's own Django apps, step kinds included
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",  # this early, so that static files and refusals carry the policy too
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "workflowsite.doors.SignedInOnly",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "workflowsite.urls"
+ASGI_APPLICATION = "workflowsite.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# What it keeps
+DATABASES = {"default": database.connection_settings(text("DATABASE_URL"), DATA_DIR / "db.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+GROUP_SECONDS = 365 * 24 * 60 * 60  # a listener that joined a day ago still wants to hear: the default would drop it
+REDIS_URL = text("REDIS_URL")  # carries the bells between processes; without it they ring inside this one
+if REDIS_URL:
+    # No socket timeout: the layer itself blocks in Redis for longer than redis-py would wait.
+    hosts = [{"address": REDIS_URL, "socket_timeout": None}]
+    layer = {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": hosts, "group_expiry": GROUP_SECONDS},
+    }
+else:
+    layer = {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"group_expiry": GROUP_SECONDS}}
+CHANNEL_LAYERS = {"default": layer}
+
+# The engine
+ENGINE = {
+    "LIMIT": number("ENGINE_LIMIT", 1000),  # executions at once in one process
+    "LEASE_SECONDS": 30,
+    "RENEW_SECONDS": 10,
+    "SWEEP_SECONDS": 5,
+    "THREADS": 8,  # for synchronous steps
+    "GRACE_SECONDS": 5,  # what running steps get when the server stops
+    "INPUT_BYTES": 1024 * 1024,
+}
+
+# Words and times
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = text("TIME_ZONE", "UTC")  # what a workflow's naive dates mean; rows are UTC always
+
+# Static files: hashed and compressed once by `prepare`, served by WhiteNoise
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+MEDIA_ROOT = DATA_DIR / "media"
+
+# Who may come in
+LOGIN_URL = "accounts:sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = LOGIN_URL
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+PASSWORD_RESET_TIMEOUT = 24 * 60 * 60  # the first start's one-time link
+FIRST_OWNER_USERNAME = text("DJANGO_SUPERUSER_USERNAME")  # an account made at the first start, in place of that link
+FIRST_OWNER_PASSWORD = os.environ.get("DJANGO_SUPERUSER_PASSWORD", "")
+FIRST_OWNER_EMAIL = text("DJANGO_SUPERUSER_EMAIL")
+
+# What a browser is told. Cookies are not kept apart by port: names of our own leave other local sites signed in.
+COOKIE_PREFIX = "__Host-" if IS_HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}stepstream_session"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}stepstream_csrf"
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if IS_HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "connect-src": [SELF],
+        "font-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# What it says while it runs: one line an event, on stderr
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"key_value": {"()": "workflowsite.logs.KeyValueFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "key_value"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        "django.request": {"level": "ERROR"},  # a 404 is the visitor's affair
+        "workflowsite": {"level": "INFO"},
+        "workflows": {"level": "INFO"},
+        "executions": {"level": "INFO"},
+    },
+}

@@ -1,0 +1,14 @@
+"""The site's addresses: each room brings its own. A refusal's page is templates/<status>.html, Django's convention."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from workflowsite.api import api
+
+urlpatterns = [
+    path("", include("workflowsite.accounts.urls")),
+    path("", include("workflows.urls")),
+    path("", include("executions.urls")),
+    path("api/", api.urls),
+    path("admin/", admin.site.urls),
+]
