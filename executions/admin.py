@@ -40,7 +40,6 @@ class WorkflowExecutionAdmin(ReadOnlyAdmin):
     actions = ("cancel", "run_again")
 
     def view_on_site(self, execution: WorkflowExecution) -> str:
-        """Its live page."""
         return reverse("executions:show", args=[execution.pk])
 
     @admin.display(description="workflow", ordering="workflow__name")

@@ -33,9 +33,9 @@ class ExecutionWorker(AsyncConsumer):
     their messages."""
 
     async def engine_start(self, message: dict[str, Any]) -> None:
-        """From the process that serves, once: joins the bell and begins to look for work."""
-        await self.channel_layer.group_add(live.ENGINES, self.channel_name)
+        """From the process that serves: begins to look for work, and joins the bell, without which it still finds it."""
         await self.worker.start()
+        await self.channel_layer.group_add(live.ENGINES, self.channel_name)
 
     async def engine_wake(self, message: dict[str, Any]) -> None:
         self.worker.wake(message.get("execution"))

@@ -7,7 +7,7 @@ whole in itself and can be sent twice without harm, so whoever sends may leave o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from django.template.loader import get_template
@@ -22,6 +22,8 @@ from executions.scene import Scene, scene
 from executions.timeline import Lane
 from executions.words import said
 from workflows.graph import Graph
+from workflows.templatetags.words import moment
+from workflows.words import iso
 
 Pieces = dict[str, str]  # part of the page -> its HTML
 
@@ -140,15 +142,14 @@ def _line(entry: ExecutionLog) -> tuple[str, SafeString]:
 
 
 def _event(entry: ExecutionLog) -> tuple[str, SafeString]:
-    word, look, rest = said(entry)
+    word, look, rest, at = said(entry)
     css = "event err" if entry.kind == "failed" else "event"
-    return css, format_html('<span class="m"><b class="is-{}">{}</b> {}</span>', look, word, rest)
+    return css, format_html('<span class="m"><b class="is-{}">{}</b> {} {}</span>', look, word, rest, moment(at) if at else "")
 
 
 def _clock(at: datetime) -> SafeString:
-    at = at.astimezone(UTC)
-    clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}"
-    return mark_safe(f'<time datetime="{at:%Y-%m-%d}T{clock}Z" data-as="exact">{clock}</time>')
+    text = iso(at)
+    return mark_safe(f'<time datetime="{text}" data-as="exact">{text[11:-1]}</time>')
 
 
 def joined(items: Iterable[tuple[int, str]]) -> SafeString:

@@ -69,7 +69,7 @@ def scene(execution: WorkflowExecution, graph: Graph, state: State, now: datetim
     status = _status(execution, state)
     begun = execution.started_at or _first_start(state) or execution.created_at
     ended = _end(execution, state) if state.status else None
-    scale = axis(begun, ended or now)
+    scale = axis(begun, ended, now)
     seen = lanes(graph, state, scale, now)
     is_cancelling = state.cancel_requested and state.status is None
     drawing = drawing_of(graph) if whole or len(graph.nodes) <= LARGE else None

@@ -13,9 +13,11 @@ from executions.planner import NodeState, State
 from workflows import steps
 from workflows.graph import Graph, Node
 
-#: The lengths that an axis may have, in seconds: it grows by steps, so that bars rarely change their scale.
-SPANS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
+#: The lengths that an axis may have, in seconds: quarters of them are round, and it grows by steps, so that bars
+#: rarely change their scale.
+SPANS = (0.1, 0.2, 0.4, 0.8, 2, 4, 8, 12, 20, 40, 60, 120, 240, 480, 1_200, 2_400, 3_600, 7_200, 14_400, 43_200, 86_400)
 TICKS = 4
+ROOM_S = 10
 LEAST = 0.8  # percent: the shortest bar that can be seen
 
 #: NodeState.status -> the class it wears, and the word for people.
@@ -66,12 +68,13 @@ class Lane:
     width: float = 0
 
 
-def axis(begin: datetime, end: datetime) -> Axis:
-    seconds = (end - begin).total_seconds()
+def axis(begin: datetime, end: datetime | None, now: datetime) -> Axis:
+    """Until the end; while there is none, with room for bars to grow before the scale must change."""
+    seconds = (end - begin).total_seconds() if end else max(ROOM_S, (now - begin).total_seconds() * 1.5)
     span = next((span for span in SPANS if span >= seconds), None)
     if span is None:
         span = SPANS[-1] * (1 + int(seconds // SPANS[-1]))
-    return Axis(begin, span * 1000)
+    return Axis(begin, round(span * 1000))
 
 
 def lanes(graph: Graph, state: State, scale: Axis, now: datetime) -> list[Lane]:
@@ -95,8 +98,8 @@ def lane(node: Node, state: State, scale: Axis, now: datetime) -> Lane:
 
 
 def _took(seen: NodeState) -> int | None:
-    """From start to end, waits included; a step that was only skipped took nothing."""
-    if seen.started_at is None or seen.ended_at is None or seen.ended_at < seen.started_at:
+    """What its run took; where it waited, from start to end."""
+    if seen.until is None or seen.started_at is None or seen.ended_at is None:
         return seen.took_ms
     return round((seen.ended_at - seen.started_at) / timedelta(milliseconds=1))
 

@@ -30,14 +30,15 @@ from executions.scene import Scene, scene
 from workflows import steps as step_kinds
 from workflows.blueprint import Blueprint
 from workflows.errors import InputError, WorkflowExecutionError
-from workflows.graph import Graph
-from workflows.models import Workflow
+from workflows.graph import Graph, Node
+from workflows.models import Workflow, WorkflowVersion
 from workflows.permissions import can, visible, visible_to
 from workflows.words import as_json
 
 PAGE = 50  # executions on a page of the list
 FIRST_PAINT = 200  # entries that the page shows at once
 WINDOW = 500  # entries that come when older ones are asked for
+PLANNED = 30  # steps that the run form tells of
 Context = dict[str, Any]
 
 
@@ -85,17 +86,14 @@ def _example(workflow: Workflow) -> Any:
 
 
 def _run_page(workflow: Workflow, form: RunForm) -> Context:
-    graph = blueprint_graph(workflow)
-    kinds = [(node, step_kinds.kind_of(node)) for node in graph.nodes.values()][:30] if graph else []
-    more = len(graph.nodes) - len(kinds) if graph else 0
-    return {"workflow": workflow, "form": form, "kinds": kinds, "more": more}
+    nodes = list(_graph_of(workflow.published, workflow).nodes.values()) if workflow.published else []
+    planned = [_planned(node) for node in nodes[:PLANNED]]
+    return {"workflow": workflow, "form": form, "planned": planned, "more": max(0, len(nodes) - PLANNED)}
 
 
-def blueprint_graph(workflow: Workflow) -> Graph | None:
-    if workflow.published is None:
-        return None
-    blueprint = blueprint_of(workflow.published, workflow.max_parallel)
-    return blueprint.graph if isinstance(blueprint, Blueprint) else None
+def _planned(node: Node) -> Context:
+    kind = step_kinds.kind_of(node)
+    return {"label": node.label, "kind": kind.label, "icon": kind.icon, "is_outside": kind.effects == "outside"}
 
 
 # Find
@@ -138,7 +136,7 @@ def _light(rows: Any) -> Any:
 @require_safe
 def show(request: HttpRequest, execution_id: int) -> HttpResponse:
     execution = _execution(request, execution_id)
-    graph, state = _graph_of(execution), _state_of(execution)
+    graph, state = _graph_of(execution.version, execution.workflow), _state_of(execution)
     # After the state: an execution that ended in between still gets its last entries, though it has no socket.
     rows = list(execution.entries.order_by("-seq")[:FIRST_PAINT])[::-1]
     context = _page(execution, scene(execution, graph, state, timezone.now()))
@@ -151,7 +149,7 @@ def show(request: HttpRequest, execution_id: int) -> HttpResponse:
 def steps(request: HttpRequest, execution_id: int) -> HttpResponse:
     """Every step, drawn and listed, as of now: the whole of an execution that is too large to be watched whole."""
     execution = _execution(request, execution_id)
-    graph, state = _graph_of(execution), _state_of(execution)
+    graph, state = _graph_of(execution.version, execution.workflow), _state_of(execution)
     shown = scene(execution, graph, state, timezone.now(), whole=True)
     return render(request, "executions/steps.html", _page(execution, shown, whole=True))
 
@@ -159,7 +157,7 @@ def steps(request: HttpRequest, execution_id: int) -> HttpResponse:
 @require_safe
 def step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
     execution = _execution(request, execution_id)
-    graph, state = _graph_of(execution), _state_of(execution)
+    graph, state = _graph_of(execution.version, execution.workflow), _state_of(execution)
     if node_id not in graph.nodes:
         raise Http404
     shown = scene(execution, graph, state, timezone.now())
@@ -180,7 +178,7 @@ def step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
 def entries(request: HttpRequest, execution_id: int) -> HttpResponse:
     """A window of the log: before or after some entry. HTMX gets the rows alone, for the top of the log."""
     execution = _execution(request, execution_id)
-    graph = _graph_of(execution)
+    graph = _graph_of(execution.version, execution.workflow)
     before, after = whole(request, "before"), whole(request, "after")
     if after is not None:
         rows = list(execution.entries.filter(seq__gt=after).order_by("seq")[:WINDOW])
@@ -231,7 +229,7 @@ def cancel(request: HttpRequest, execution_id: int) -> HttpResponse:
     if not request.headers.get("HX-Request"):
         return see_other("executions:show", execution.pk)
     execution = _execution(request, execution_id)
-    return HttpResponse(fragments.state(execution, _graph_of(execution), _state_of(execution)))
+    return HttpResponse(fragments.state(execution, _graph_of(execution.version, execution.workflow), _state_of(execution)))
 
 
 @require_POST
@@ -254,8 +252,8 @@ def _execution(request: HttpRequest, execution_id: int) -> WorkflowExecution:
     return get_object_or_404(rows, pk=execution_id)
 
 
-def _graph_of(execution: WorkflowExecution) -> Graph:
-    blueprint = blueprint_of(execution.version, execution.workflow.max_parallel)
+def _graph_of(version: WorkflowVersion, workflow: Workflow) -> Graph:
+    blueprint = blueprint_of(version, workflow.max_parallel)
     return blueprint.graph if isinstance(blueprint, Blueprint) else Graph([], [])
 
 

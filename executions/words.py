@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from executions.planner import Entry
@@ -21,11 +22,12 @@ STATUS = {
 
 
 class Said(NamedTuple):
-    """`word` wears the look of a status; `rest` follows it."""
+    """`word` wears the look of a status; `rest` and a time, if there is one, follow it."""
 
     word: str
     look: str = ""
     rest: str = ""
+    at: datetime | None = None
 
 
 def said(entry: Entry) -> Said:
@@ -40,7 +42,7 @@ def _queued(entry: Entry, data: dict[str, Any]) -> Said:
 
 def _started(entry: Entry, data: dict[str, Any]) -> Said:
     again = entry.node is not None and (entry.attempt or 1) > 1
-    return Said("Started", "running", f"again, attempt {entry.attempt}" if again else "")
+    return Said("Started", "", f"again, attempt {entry.attempt}" if again else "")
 
 
 def _completed(entry: Entry, data: dict[str, Any]) -> Said:
@@ -60,9 +62,9 @@ def _retried(entry: Entry, data: dict[str, Any]) -> Said:
 
 
 def _waited(entry: Entry, data: dict[str, Any]) -> Said:
-    until = f"until {data['until'][:19].replace('T', ' ')} UTC" if data.get("until") else "for an answer"
-    reason = data.get("reason")
-    return Said("Waiting", "waiting", f"{until} ({reason})" if reason else until)
+    if not data.get("until"):
+        return Said("Waiting", "waiting", f"for an answer: {data['reason']}" if data.get("reason") else "for an answer")
+    return Said("Waiting", "waiting", "until", datetime.fromisoformat(data["until"]))
 
 
 def _answered(entry: Entry, data: dict[str, Any]) -> Said:

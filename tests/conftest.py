@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
 
 from workflows.models import Workflow
@@ -20,9 +21,19 @@ CHAIN = {
 }
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """SQLite's test file is laid out as the real one: readers beside a writer."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+
+
 @pytest.fixture(autouse=True)
-def quick_and_plain(settings: Any) -> None:
-    """Passwords are hashed quickly, and static files need no manifest."""
+def quick_and_plain(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Passwords are hashed quickly, static files need no manifest, and nothing is left in the project's data folder."""
+    settings.DATA_DIR = tmp_path_factory.mktemp("data")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     storage = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": storage}

@@ -86,6 +86,9 @@ class WorkflowAdmin(VisibleAdmin):
     readonly_fields = ("version", "versions", "executions", "waiting_draft", "created_at", "updated_at", "archived_at")
     actions = ("archive",)
 
+    def view_on_site(self, workflow: Workflow) -> str:
+        return reverse("workflows:show", args=[workflow.pk])
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from workflows.graph import OUT, Edge, Graph, Node
 
-WIDTH, HEIGHT = 188, 52
+WIDTH, HEIGHT = 200, 52
 GAP, ROW_GAP, LANE = 52, 22, 10
 MARGIN, RADIUS = 4, 10
 LABEL = 12  # characters of a connection's label that are drawn

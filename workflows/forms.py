@@ -27,13 +27,13 @@ class WorkflowForm(forms.ModelForm):
     definition = forms.CharField(
         strip=False,
         help_text="JSON with “nodes” (id, type, data) and “edges” (source, target).",
-        widget=forms.Textarea(attrs={"rows": 22, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}),
+        widget=forms.Textarea(attrs={"rows": 32, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}),
     )
 
     class Meta:
         model = Workflow
         fields = ("name", "description")
-        widgets = {"description": forms.Textarea(attrs={"rows": 2})}
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
         help_texts = {"description": "What it does, and for whom."}
 
     def clean_definition(self) -> Any:

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from workflows.drawing import draw
@@ -138,8 +139,8 @@ def _step(graph: Graph, node: Node) -> Step:
 
 
 @lru_cache(maxsize=1_024)
-def _node_html(step: Step) -> str:
-    return render_to_string("workflows/_node.html", {"lane": step, "href": f"#step-{step.node_id}"}).strip()
+def _node_html(step: Step) -> SafeString:
+    return render_to_string("workflows/_node.html", {"lane": step, "href": f"#step-{step.node_id}"})
 
 
 # Write

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+LONG = 100_000  # characters of JSON, beyond which laying it out well is not worth the time
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
@@ -13,7 +14,7 @@ def duration(ms: float) -> str:
     """1200 -> "1.2 s", 184000 -> "3 m 04 s"; the same rule stands in static/js/times.js."""
     seconds = max(ms, 0) / 1000
     if seconds < 1:
-        return f"{ms:.0f} ms" if seconds < 0.095 else f"{seconds:.1f} s"
+        return "<1 ms" if ms < 1 else f"{ms:.0f} ms" if ms < 95 else f"{seconds:.1f} s"
     if seconds < MINUTE:
         return f"{int(seconds * 10) / 10:g} s"
     whole = int(seconds)
@@ -34,11 +35,26 @@ def age(then: datetime, now: datetime) -> str:
     return "just now" if seconds < 10 else f"{seconds} s ago"
 
 
+def iso(at: datetime) -> str:
+    """As browsers read it: UTC, with milliseconds."""
+    at = at.astimezone(UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+
+
 def count(number: int, word: str) -> str:
     """count(1, "step") -> "1 step"; count(2000, "step") -> "2,000 steps"."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def as_json(value: Any) -> str:
-    """JSON as people like to read it."""
-    return json.dumps(value, ensure_ascii=False, indent=2)
+def as_json(value: Any, indent: str = "", width: int = 88) -> str:
+    """JSON as people write it: whatever fits stands on one line."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(flat) <= width or not isinstance(value, dict | list) or not value:
+        return flat
+    if len(flat) > LONG:
+        return json.dumps(value, ensure_ascii=False, indent=2)
+    inner = indent + "  "
+    if isinstance(value, dict):
+        lines = [f"{inner}{json.dumps(str(key), ensure_ascii=False)}: {as_json(value[key], inner)}" for key in value]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(inner + as_json(item, inner) for item in value) + f"\n{indent}]"

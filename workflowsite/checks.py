@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import Error, register
 
-from workflowsite.database import POSTGRESQL, SQLITE
-
 
 @register()
 def debug_stays_at_home(app_configs: Any, **kwargs: Any) -> list[Error]:
@@ -23,22 +21,12 @@ def debug_stays_at_home(app_configs: Any, **kwargs: Any) -> list[Error]:
 
 
 @register()
-def database_is_known(app_configs: Any, **kwargs: Any) -> list[Error]:
-    engine = settings.DATABASES["default"]["ENGINE"]
-    if engine in {SQLITE, POSTGRESQL}:
-        return []
-    return [
-        Error(f"DATABASE_URL names {engine}; Stepstream keeps its promises on SQLite and PostgreSQL.", id="site.E002")
-    ]
-
-
-@register()
 def public_url_is_an_origin(app_configs: Any, **kwargs: Any) -> list[Error]:
     url = urlsplit(settings.PUBLIC_URL)
     if not settings.PUBLIC_URL or (url.scheme in {"http", "https"} and url.hostname and not url.path):
         return []
     hint = "For example PUBLIC_URL=https://flow.example.org, without a path."
-    return [Error(f"PUBLIC_URL={settings.PUBLIC_URL} is not the address of a site.", hint, id="site.E003")]
+    return [Error(f"PUBLIC_URL={settings.PUBLIC_URL} is not the address of a site.", hint, id="site.E002")]
 
 
 def _is_loopback(host: str) -> bool:

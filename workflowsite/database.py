@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
-
-POSTGRESQL = "django.db.backends.postgresql"
-SQLITE = "django.db.backends.sqlite3"
+from django.core.exceptions import ImproperlyConfigured
 
 
 def connection_settings(url: str, default_file: Path) -> dict[str, Any]:
     """The entry for Django's DATABASES: of `url`, or of the SQLite file where it is empty."""
     if not url:
-        return sqlite({"ENGINE": SQLITE, "NAME": default_file})
-    parsed: dict[str, Any] = {**dj_database_url.parse(url)}
-    if parsed["ENGINE"] == SQLITE:
-        return sqlite(parsed)
-    if parsed["ENGINE"] == POSTGRESQL:
-        return postgresql(parsed)
-    return parsed  # refused by a system check, which can say why
+        return sqlite({"ENGINE": "django.db.backends.sqlite3", "NAME": default_file})
+    scheme = url.partition(":")[0]
+    if scheme not in SCHEMES:
+        known = ", ".join(SCHEMES)
+        raise ImproperlyConfigured(
+            f"DATABASE_URL must begin with one of {known}, not with {scheme}: the engine's promises rest on these."
+        )
+    return SCHEMES[scheme]({**dj_database_url.parse(url)})
 
 
 def sqlite(parsed: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +41,9 @@ def sqlite(parsed: dict[str, Any]) -> dict[str, Any]:
 def postgresql(parsed: dict[str, Any]) -> dict[str, Any]:
     options = {"pool": {"min_size": 1, "max_size": 8}, **parsed.get("OPTIONS", {})}
     return {**parsed, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
+
+
+SCHEMES = {"sqlite": sqlite, "postgres": postgresql, "postgresql": postgresql}
 
 
 def needs_layout(file: Path | str) -> bool:

@@ -55,7 +55,8 @@
 
   // The end of the log: followed by whoever stands there, left alone for whoever reads further up.
   const isAtEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-  const toEnd = () => { box.scrollTop = box.scrollHeight; };
+  const jump = () => { if (follow.checked) box.scrollTop = box.scrollHeight; };
+  const toEnd = () => { jump(); requestAnimationFrame(jump); };  // rows take their true height when they are seen
   let heightBefore = 0, shownBefore = log.firstElementChild;
 
   function trim() {
@@ -81,6 +82,7 @@
   box.addEventListener("scroll", () => { follow.checked = isAtEnd(); heightBefore = box.scrollHeight; }, { passive: true });
   follow.addEventListener("change", () => { if (follow.checked) toEnd(); });
   document.getElementById("level")?.addEventListener("change", () => { if (follow.checked) toEnd(); });
+  new ResizeObserver(toEnd).observe(box);
   older.addEventListener("click", () => { follow.checked = false; });
   setInterval(() => { if (awaySince) sayState(false); }, 1000);
   if (isFinished()) say("done", "Finished"); else say("wait", "Connecting…");

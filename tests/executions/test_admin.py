@@ -162,7 +162,8 @@ def test_staff_see_what_they_may_see_anyway_and_no_more(bob: User, charlie: User
 @pytest.mark.parametrize("path", ALL)
 def test_nothing_is_added_changed_or_deleted_by_hand(as_owner: Client, execution: WorkflowExecution, path: str) -> None:
     waiting(execution)
-    row = {EXECUTIONS: WorkflowExecution, ENTRIES: ExecutionLog, WAITS: ExecutionWait}[path].objects.get()
+    models: dict[str, Any] = {EXECUTIONS: WorkflowExecution, ENTRIES: ExecutionLog, WAITS: ExecutionWait}
+    row = models[path].objects.get()
     assert as_owner.get(f"{path}add/").status_code == 403
     assert as_owner.post(f"{path}{row.pk}/change/", {"status": "completed"}).status_code == 403
     assert as_owner.post(f"{path}{row.pk}/delete/", {"post": "yes"}).status_code == 403

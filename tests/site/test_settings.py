@@ -132,6 +132,12 @@ def test_postgresql_is_pooled_and_keeps_no_connection_of_its_own(tmp_path: Path)
     assert database["OPTIONS"] == {"pool": {"min_size": 1, "max_size": 8}, "sslmode": "require"}
 
 
+def test_another_database_is_refused_without_telling_its_password(tmp_path: Path) -> None:
+    _, complaint = start(tmp_path, "DATABASES", DATABASE_URL="mysql://me:secret@db.lan/flow").communicate()
+    assert "must begin with one of sqlite, postgres, postgresql, not with mysql" in complaint
+    assert "secret" not in complaint
+
+
 def test_bells_stay_in_the_process_unless_redis_is_named(tmp_path: Path) -> None:
     assert "InMemory" in str(chosen(tmp_path, "CHANNEL_LAYERS"))
     layer = chosen(tmp_path, "CHANNEL_LAYERS", REDIS_URL="redis://cache.lan/2")["CHANNEL_LAYERS"]["default"]
@@ -150,7 +156,7 @@ def test_debug_in_public_is_refused(settings: Any) -> None:
 )
 def test_a_public_url_that_is_no_origin_is_said(settings: Any, url: str) -> None:
     settings.PUBLIC_URL = url
-    assert [error.id for error in checks.public_url_is_an_origin(None)] == ["site.E003"]
+    assert [error.id for error in checks.public_url_is_an_origin(None)] == ["site.E002"]
 
 
 def test_every_answer_carries_a_policy_without_inline_code(client: Client, db: None) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
+from executions.engine import WorkflowEngine, WorkflowExecutionError
+from executions.models import WorkflowExecution
 from workflows.graph import parse
 from workflows.management.commands import load_examples
 from workflows.models import LoadedExample, Workflow
@@ -104,3 +107,39 @@ def test_everybody_may_see_and_run_an_example_but_nobody_owns_it(charlie: User) 
         assert can(charlie, "run", workflow)
         assert not can(charlie, "edit", workflow)
     assert visible_to(charlie).count() == len(FILES)
+
+
+def run(slug: str, **changes: Any) -> Any:
+    """The example on its own input, with changes; None takes a field away."""
+    example = read(load_examples.FOLDER / f"{slug}.json")
+    given = example["definition"]["nodes"][0]["data"]["example"] | changes
+    workflow = Workflow.objects.get(name=example["name"])
+    kept = {key: value for key, value in given.items() if value is not None}
+    return async_to_sync(WorkflowEngine().execute_workflow)(workflow.pk, kept)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("slug", ["customer-inquiry-triage", "order-intake", "tidy-a-list"])
+def test_a_short_example_completes_on_its_own_input(slug: str) -> None:
+    load()
+    result = run(slug)
+    assert result.status == "completed" and result.output_data["result"]
+
+
+@pytest.mark.django_db
+def test_the_order_intake_names_the_field_that_is_missing() -> None:
+    load()
+    with pytest.raises(WorkflowExecutionError, match="Missing: postcode"):
+        run("order-intake", postcode=None)
+
+
+@pytest.mark.django_db
+def test_the_refund_fails_on_purpose_and_says_everything_at_once() -> None:
+    load()
+    with pytest.raises(WorkflowExecutionError, match="Missing: email.*“reason” is 'changed my mind'"):
+        run("refund-that-fails")
+    execution = WorkflowExecution.objects.get()
+    assert execution.error["node"] == "check" and execution.error["step_name"] == "Request can be paid"
+    assert execution.error["details"]["missing"] == ["email"]
+    kinds = dict(execution.entries.filter(node__isnull=False).exclude(kind="logged").values_list("node", "kind"))
+    assert kinds["records"] == "cancelled" and "letter" not in kinds

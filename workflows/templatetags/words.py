@@ -34,32 +34,28 @@ def chip(status: str, word: str = "") -> SafeString:
     return format_html('<span class="chip is-{}">{}{}</span>', status, icon(status), word or status.capitalize())
 
 
+TIME = '<time datetime="{}" data-as="{}" title="{} UTC">{}</time>'
+
+
 @register.simple_tag
 def moment(at: datetime | None, form: str = "moment") -> SafeString:
     """A time, in UTC; times.js says it in the reader's zone. `form`: moment, clock, exact (with ms) or age."""
     if at is None:
         return SafeString("–")
     at = at.astimezone(UTC)
-    iso = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
-    return format_html(
-        '<time datetime="{}" data-as="{}" title="{:%Y-%m-%d %H:%M:%S} UTC">{}</time>', iso, form, at, _said(at, form)
-    )
-
-
-def _said(at: datetime, form: str) -> str:
-    if form == "age":
-        return words.age(at, timezone.now())
-    if form == "clock":
-        return f"{at:%H:%M:%S}"
-    return f"{at:%H:%M:%S}.{at.microsecond // 1000:03}" if form == "exact" else f"{at:%d %b %Y, %H:%M:%S}"
+    return format_html(TIME, words.iso(at), form, f"{at:%Y-%m-%d %H:%M:%S}", _said(at, form))
 
 
 @register.simple_tag
 def elapsed(since: datetime) -> SafeString:
     """A time that still runs. The text is the same for whoever reads it whenever; times.js makes it tick."""
     since = since.astimezone(UTC)
-    iso = f"{since:%Y-%m-%dT%H:%M:%S}.{since.microsecond // 1000:03}Z"
-    return format_html('<time datetime="{}" data-as="elapsed">since {:%H:%M:%S}</time>', iso, since)
+    return format_html(TIME, words.iso(since), "elapsed", f"since {since:%Y-%m-%d %H:%M:%S}", f"since {since:%H:%M:%S}")
+
+
+def _said(at: datetime, form: str) -> str:
+    forms = {"age": words.age(at, timezone.now()), "clock": f"{at:%H:%M:%S}", "exact": words.iso(at)[11:-1]}
+    return forms.get(form, f"{at:%d %b %Y, %H:%M:%S}")
 
 
 @register.filter
