@@ -26,6 +26,7 @@ from executions.schemas import (
     WorkflowExecuteRequest,
 )
 from workflows.api import REFUSALS, part, user_of, workflow_for
+from workflows.errors import WorkflowExecutionError
 from workflows.permissions import Verb, can, visible
 from workflows.schemas import Refusal, keepable
 
@@ -37,6 +38,12 @@ Key = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), A
 KEY = Header("", alias="Idempotency-Key")
 EMPTY = WorkflowExecuteRequest()
 HEAVY = ("input_data", "output_data", "error")
+
+
+class ExecutionEnded(WorkflowExecutionError):
+    """The execution has already ended."""
+
+    code = "execution.ended"
 
 
 @starting.post("/{int:workflow_id}/execute", response={202: ExecutionResultResponse, **REFUSALS, **CONFLICT})
@@ -88,12 +95,7 @@ def cancel_execution(request: HttpRequest, execution_id: int) -> Any:
     if not WorkflowEngine().cancel(execution_id, by=user_of(request)):
         execution.refresh_from_db(fields=["status", "completed_at"])
     if execution.is_final:
-        refusal = {
-            "detail": f"Execution {execution_id} has already ended: {execution.status}.",
-            "code": "execution.ended",
-            "where": {},
-        }
-        return Status(409, refusal)
+        raise ExecutionEnded(f"Execution {execution_id} has already ended: {execution.status}.", execution_id)
     return Status(202, result_of(execution_id))
 
 

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Min
 from django.utils import timezone
 
-from executions.entry import INSERT, Entry, as_json, as_time
+from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
 from executions.models import ExecutionLog, ExecutionWait, Kind, WorkflowExecution
 from workflows.blueprint import Blueprint
 from workflows.errors import DefinitionError, WorkflowExecutionError
@@ -100,6 +100,7 @@ def _take(owner: str, limit: int, only: int | None = None) -> dict[int, int]:
         UPDATE {TABLE} SET status = 'running', owner = %s, fence = fence + 1, due_at = %s,
             started_at = COALESCE(started_at, %s)
         WHERE id IN (SELECT id FROM due) RETURNING id, fence"""
+    as_time = time_form()
     picked = [as_time(now), *([only] if only is not None else []), limit]
     with connection.cursor() as cursor:
         cursor.execute(sql, [*picked, owner, as_time(lease_end()), as_time(now)])
@@ -152,14 +153,15 @@ def _opened(item: Opening, workflow: Workflow | None) -> Held | WorkflowExecutio
 
 def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) -> None:
     """The rows come back in the order of VALUES: both databases do that, and Django's bulk_create relies on it too."""
-    values = [_values(item, held, workflows[item.workflow_id]) for item, held in made]
+    as_time = time_form()
+    values = [_values(item, held, workflows[item.workflow_id], as_time) for item, held in made]
     one = f"({', '.join(['%s'] * len(NEW_ROW))})"
     with connection.cursor() as cursor:
         sql = f"INSERT INTO {TABLE} ({', '.join(NEW_ROW)}) VALUES {', '.join([one] * len(values))} RETURNING id"
         cursor.execute(sql, [value for row in values for value in row])
         for (_, held), (execution_id,) in zip(made, cursor.fetchall(), strict=True):
             held.execution_id = execution_id
-        cursor.executemany(INSERT, [item.queued().row(held.execution_id) for item, held in made])
+        cursor.executemany(INSERT, [item.queued().row(held.execution_id, as_time) for item, held in made])
 
 
 NEW_ROW = [
@@ -180,7 +182,7 @@ NEW_ROW = [
 ]
 
 
-def _values(item: Opening, held: Held, workflow: Workflow) -> tuple[Any, ...]:
+def _values(item: Opening, held: Held, workflow: Workflow, as_time: TimeForm) -> tuple[Any, ...]:
     at, by = as_time(item.at), item.by.pk if item.by else None
     assert isinstance(held.blueprint, Blueprint)
     total = len(held.blueprint.graph.nodes)

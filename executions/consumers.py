@@ -33,7 +33,7 @@ class ExecutionWorker(AsyncConsumer):
     their messages."""
 
     async def engine_start(self, message: dict[str, Any]) -> None:
-        """From the process that serves: begins to look for work, and joins the bell, without which it still finds it."""
+        """From the process that serves: begins to look for work; then joins the bell, which only makes it quicker."""
         await self.worker.start()
         await self.channel_layer.group_add(live.ENGINES, self.channel_name)
 

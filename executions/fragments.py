@@ -144,7 +144,9 @@ def _line(entry: ExecutionLog) -> tuple[str, SafeString]:
 def _event(entry: ExecutionLog) -> tuple[str, SafeString]:
     word, look, rest, at = said(entry)
     css = "event err" if entry.kind == "failed" else "event"
-    return css, format_html('<span class="m"><b class="is-{}">{}</b> {} {}</span>', look, word, rest, moment(at) if at else "")
+    return css, format_html(
+        '<span class="m"><b class="is-{}">{}</b> {} {}</span>', look, word, rest, moment(at) if at else ""
+    )
 
 
 def _clock(at: datetime) -> SafeString:

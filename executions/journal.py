@@ -17,10 +17,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from executions.claim import Held, Opening, open_all
-from executions.entry import INSERT, Entry, as_json, as_time
+from executions.entry import INSERT, Entry, as_json, time_form
 from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
 from workflows.errors import StepstreamError, WorkflowExecutionError
 
@@ -65,6 +66,7 @@ class Unit:
     opened: list[ExecutionWait] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)  # nodes whose waits are over
     closing: Closing | None = None
+    result: Any = None  # once it is settled: what commit() gave, or the exception
 
 
 Runner = Callable[..., Awaitable[Any]]
@@ -80,18 +82,22 @@ class Journal:
         self._queue: list[tuple[Any, asyncio.Future[Any]]] = []
         self._drain_task: asyncio.Task[None] | None = None
 
-    async def commit(self, unit: Any) -> Any:
-        """The unit's result, after COMMIT. Cancelling the caller does not take the unit back."""
+    def commit(self, unit: Any) -> asyncio.Future[Any]:
+        """The unit's result, after COMMIT. Cancelling the future does not take the unit back: see flush()."""
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.append((unit, done))
         if self._drain_task is None:
             self._drain_task = asyncio.create_task(self._drain(), name="journal")
-        return await done
+        return done
+
+    async def flush(self) -> None:
+        """Until everything that was handed in is settled, and every Unit knows its `result`."""
+        if self._drain_task:
+            await asyncio.wait([self._drain_task])
 
     async def close(self) -> None:
         """Ends the thread and its connection; what was handed in before is written."""
-        if self._drain_task:
-            await self._drain_task
+        await self.flush()
         if self._thread:
             await self._run_in_thread(connections.close_all)
             self._thread.shutdown(wait=False)
@@ -121,7 +127,9 @@ class Journal:
                     await self._settle([item])
                 return
             results = [error]
-        for (_, done), result in zip(batch, results, strict=True):
+        for (unit, done), result in zip(batch, results, strict=True):
+            if isinstance(unit, Unit):
+                unit.result = result
             _resolve(done, result)
 
     async def _attempt(self, units: list[Any]) -> list[Any]:
@@ -185,8 +193,9 @@ def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost]:
         return []
     held = held_fences(units)
     mine = [unit for unit in units if held.get(unit.execution_id) == unit.fence]
-    closed = {id(unit) for unit in mine if unit.closing and _close_row(unit.execution_id, unit.closing)}
-    _insert_entries(mine, closed)
+    with connection.cursor() as cursor:
+        closed = {id(unit) for unit in mine if unit.closing and _close_row(cursor, unit.execution_id, unit.closing)}
+        _insert_entries(cursor, mine, closed)
     _write_waits(mine)
     lost = {id(unit) for unit in units} - {id(unit) for unit in mine}
     return [OwnershipLost() if id(unit) in lost else unit.closing is None or id(unit) in closed for unit in units]
@@ -207,18 +216,18 @@ UNLESS_CANCELLED = " AND cancel_requested_at IS NULL"
 UNLESS_NUDGED = " AND nudges = %s"
 
 
-def _close_row(execution_id: int, closing: Closing) -> bool:
+def _close_row(cursor: CursorWrapper, execution_id: int, closing: Closing) -> bool:
     sql, guards = CLOSE_ROW, []
     if not closing.whatever:
         sql += UNLESS_CANCELLED
     if closing.nudges is not None:
         sql, guards = sql + UNLESS_NUDGED, [closing.nudges]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*_row_values(closing), execution_id, *guards])
-        return cursor.rowcount == 1
+    cursor.execute(sql, [*_row_values(closing), execution_id, *guards])
+    return bool(cursor.rowcount == 1)
 
 
 def _row_values(closing: Closing) -> list[Any]:
+    as_time = time_form()
     return [
         closing.status,
         as_time(closing.due_at),
@@ -231,11 +240,11 @@ def _row_values(closing: Closing) -> list[Any]:
     ]
 
 
-def _insert_entries(units: Sequence[Unit], closed: set[int]) -> None:
+def _insert_entries(cursor: CursorWrapper, units: Sequence[Unit], closed: set[int]) -> None:
     entries = ((unit.execution_id, entry) for unit in units for entry in _entries(unit, id(unit) in closed))
-    if rows := [entry.row(execution_id) for execution_id, entry in entries]:
-        with connection.cursor() as cursor:
-            cursor.executemany(INSERT, rows)
+    as_time = time_form()
+    if rows := [entry.row(execution_id, as_time) for execution_id, entry in entries]:
+        cursor.executemany(INSERT, rows)
 
 
 def _entries(unit: Unit, closed: bool) -> list[Entry]:

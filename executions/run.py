@@ -93,7 +93,7 @@ class Run:
         self.closing: Closing | None = None  # how it was let go, once it is
         self._told: deque[Line | Ended] = deque()
         self._unit = Unit(self.execution_id, self.fence)
-        self._in_flight: asyncio.Task[None] | None = None
+        self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping: set[str] = set()
@@ -171,6 +171,8 @@ class Run:
                 return
             for move in moves:
                 self._act(move)
+            if all(isinstance(move, Start) for move in moves):
+                return  # nothing follows from a start before it ends
 
     def _write_down(self) -> None:
         """What the steps told, in its order."""
@@ -332,14 +334,15 @@ class Run:
             return
         for number, entry in enumerate(unit.closing.entries if unit.closing else (), self.state.seq + 1):
             entry.seq = number
-        # Shielded: what was handed in is written, whoever is cancelled meanwhile, and we must know what came of it.
-        self._in_flight = asyncio.create_task(self._written(unit))
-        await asyncio.shield(self._in_flight)
+        self._in_flight = unit
+        await self.host.journal.commit(unit)
+        self._settle(unit)
 
-    async def _written(self, unit: Unit) -> None:
-        is_whole = await self.host.journal.commit(unit)
+    def _settle(self, unit: Unit) -> None:
+        """What came of a unit that was written."""
+        self._in_flight = None
         self.host.grew(self.execution_id)
-        if unit.closing and is_whole:
+        if unit.closing and unit.result is True:
             self._close(unit.closing)
         elif unit.closing:
             self.nudge()  # somebody asked for something in that very moment: look, and plan again
@@ -424,8 +427,7 @@ class Run:
     async def _hand_back(self) -> None:
         """Stops the steps and makes the execution due for whoever is next. What cannot be written, the lease ends."""
         with contextlib.suppress(Exception):
-            if self._in_flight:
-                await self._in_flight
+            await self._settle_in_flight()
             if self.closing:
                 return
             await self._stop_tasks()
@@ -437,6 +439,14 @@ class Run:
             self._unit.closing.whatever = True
             await self.host.journal.commit(self._unit)
             self.host.grew(self.execution_id)
+
+    async def _settle_in_flight(self) -> None:
+        """What was handed in is written, whoever is cancelled meanwhile, and we must know what came of it."""
+        if self._in_flight:
+            await self.host.journal.flush()
+            if isinstance(self._in_flight.result, Exception):
+                raise self._in_flight.result
+            self._settle(self._in_flight)
 
     async def _stop_tasks(self) -> None:
         tasks = list(self._tasks.values())

@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import CharField, F
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Left
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -185,8 +185,11 @@ def entries(request: HttpRequest, execution_id: int) -> HttpResponse:
     else:
         older = execution.entries.order_by("-seq")
         rows = list((older if before is None else older.filter(seq__lt=before))[:WINDOW])[::-1]
-    template = "_entries.html" if request.headers.get("HX-Request") else "entries.html"
-    return render(request, f"executions/{template}", _window(execution, graph, rows))
+    context = _window(execution, graph, rows)
+    if request.headers.get("HX-Request"):
+        return render(request, "executions/_entries.html", context)
+    context["has_later"] = bool(rows) and execution.entries.filter(seq__gt=rows[-1].seq).exists()
+    return render(request, "executions/entries.html", context)
 
 
 @require_safe
@@ -229,7 +232,9 @@ def cancel(request: HttpRequest, execution_id: int) -> HttpResponse:
     if not request.headers.get("HX-Request"):
         return see_other("executions:show", execution.pk)
     execution = _execution(request, execution_id)
-    return HttpResponse(fragments.state(execution, _graph_of(execution.version, execution.workflow), _state_of(execution)))
+    return HttpResponse(
+        fragments.state(execution, _graph_of(execution.version, execution.workflow), _state_of(execution))
+    )
 
 
 @require_POST
@@ -271,7 +276,7 @@ def require(request: HttpRequest, workflow: Workflow) -> None:
 
 def see_other(name: str, *args: object) -> HttpResponse:
     """After a POST: 303, so that a reload repeats nothing."""
-    return HttpResponse(status=303, headers={"Location": reverse(name, args=args)})
+    return HttpResponseRedirect(reverse(name, args=args), status=303)
 
 
 def whole(request: HttpRequest, name: str) -> int | None:

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import AsyncToSync, sync_to_async
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -257,8 +257,12 @@ def current_worker() -> Worker:
 
 
 async def worker_for_caller() -> Worker:
-    """As current_worker(); inside a transaction (a team's TestCase) one that writes on the caller's connection."""
-    if await sync_to_async(_in_transaction)():
+    """As current_worker(); inside a transaction (a team's TestCase) one that writes on the caller's connection.
+
+    A transaction cannot span awaits, so only synchronous code beneath us can hold one: async_to_sync leaves a mark
+    where there is any, and the question costs a hop to its thread.
+    """
+    if hasattr(AsyncToSync.executors, "current") and await sync_to_async(_in_transaction)():
         return Worker(Journal(run=_on_callers_connection))
     return current_worker()
 

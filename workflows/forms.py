@@ -36,9 +36,12 @@ class WorkflowForm(forms.ModelForm):
         widgets = {"description": forms.Textarea(attrs={"rows": 3})}
         help_texts = {"description": "What it does, and for whom."}
 
-    def clean_definition(self) -> Any:
+    def clean_definition(self) -> dict[str, Any]:
         try:
             definition = values.parse(self.cleaned_data["definition"], "definition")
-            return values.require(definition, "definition")
+            values.require(definition, "definition")
         except InputError as error:
             raise forms.ValidationError(error.message) from None
+        if not isinstance(definition, dict):
+            raise forms.ValidationError("A definition is a JSON object with “nodes” and “edges”.")
+        return definition

@@ -111,13 +111,14 @@ def _build(definition: dict[str, Any], max_parallel: int = 8) -> Graph:
 def _shape_problems(definition: Any) -> list[Problem]:
     if not isinstance(definition, dict):
         return [Problem("graph.shape", "A definition is a JSON object with “nodes” and “edges”.")]
-    nodes, edges = definition.get("nodes"), definition.get("edges") or []
+    nodes, edges = definition.get("nodes"), definition.get("edges", [])
     if not isinstance(nodes, list):
         return [Problem("graph.shape", "“nodes” must be a list of steps.", field="nodes")]
-    if not isinstance(edges, list):
+    if not isinstance(edges, list | None):
         return [Problem("graph.shape", "“edges” must be a list of connections.", field="edges")]
     if not nodes:
         return [Problem("graph.empty", "The workflow has no nodes to execute: add at least one step.", field="nodes")]
+    edges = edges or []
     if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES:
         sizes = f"{len(nodes):,} steps and {len(edges):,} connections"
         return [Problem("graph.too_large", f"{sizes}; at most {MAX_NODES:,} and {MAX_EDGES:,} are allowed.")]
@@ -138,7 +139,7 @@ def _node_shape_problem(index: int, node: Any) -> Problem | None:
         )
     if not isinstance(node.get("type"), str) or not node["type"]:
         return Problem("graph.shape", f"Step “{node_id}” needs a “type”.", node_id, "type")
-    if not isinstance(node.get("data") or {}, dict):
+    if not isinstance(node.get("data"), dict | None):
         return Problem("graph.shape", f"“data” of step “{node_id}” must be an object.", node_id, "data")
     return None
 

@@ -14,7 +14,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -220,4 +220,4 @@ def _require(request: HttpRequest, verb: Verb, workflow: Workflow) -> None:
 
 def _see_other(name: str, *args: object) -> HttpResponse:
     """After a POST: 303, so that a reload repeats nothing."""
-    return HttpResponse(status=303, headers={"Location": reverse(name, args=args)})
+    return HttpResponseRedirect(reverse(name, args=args), status=303)

@@ -42,8 +42,9 @@ def iso(at: datetime) -> str:
 
 
 def count(number: int, word: str) -> str:
-    """count(1, "step") -> "1 step"; count(2000, "step") -> "2,000 steps"."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    """count(1, "step") -> "1 step"; count(2000, "entry") -> "2,000 entries"."""
+    many = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    return f"{number:,} {word if number == 1 else many}"
 
 
 def as_json(value: Any, indent: str = "", width: int = 88) -> str:

@@ -163,7 +163,7 @@ def bad_value(request: HttpRequest, error: InputError) -> HttpResponse:
 
 
 @api.exception_handler(WorkflowExecutionError)
-def not_runnable(request: HttpRequest, error: WorkflowExecutionError) -> HttpResponse:
+def not_possible_now(request: HttpRequest, error: WorkflowExecutionError) -> HttpResponse:
     return refusal(409, error.message, error.code, node=error.node)
 
 

@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
                     "version",
                     models.ForeignKey(
                         db_index=False,
-                        on_delete=django.db.models.deletion.PROTECT,
+                        on_delete=django.db.models.deletion.RESTRICT,
                         related_name="executions",
                         to="workflows.workflowversion",
                     ),

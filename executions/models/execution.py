@@ -43,7 +43,7 @@ class ExecutionQuerySet(models.QuerySet["WorkflowExecution"]):
 
 class WorkflowExecution(models.Model):
     workflow = models.ForeignKey("workflows.Workflow", models.CASCADE, related_name="executions", db_index=False)
-    version = models.ForeignKey("workflows.WorkflowVersion", models.PROTECT, related_name="executions", db_index=False)
+    version = models.ForeignKey("workflows.WorkflowVersion", models.RESTRICT, related_name="executions", db_index=False)
     status = models.CharField(max_length=9, choices=ExecutionStatus.choices, default=ExecutionStatus.PENDING)
     input_data = models.JSONField(default=dict)
     output_data = models.JSONField(null=True)

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def drawn(nodes: list[Definition], *edges: str) -> Definition:
 
 def chain(*nodes: Definition) -> Definition:
     ids = [item["id"] for item in nodes]
-    return drawn(list(nodes), *(f"{source}>{target}" for source, target in zip(ids, ids[1:], strict=False)))
+    return drawn(list(nodes), *(f"{source}>{target}" for source, target in pairwise(ids)))
 
 
 # Workflows and executions

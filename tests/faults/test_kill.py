@@ -1,4 +1,4 @@
-"""kill -9 at every point where a commit can be cut: nothing finished runs again, nothing is lost, nothing is doubled."""
+"""kill -9 wherever a commit can be cut: nothing finished runs again, nothing is lost, nothing is doubled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -139,7 +139,8 @@ def test_the_refund_fails_on_purpose_and_says_everything_at_once() -> None:
     with pytest.raises(WorkflowExecutionError, match="Missing: email.*“reason” is 'changed my mind'"):
         run("refund-that-fails")
     execution = WorkflowExecution.objects.get()
-    assert execution.error["node"] == "check" and execution.error["step_name"] == "Request can be paid"
-    assert execution.error["details"]["missing"] == ["email"]
+    error: Any = execution.error
+    assert error["node"] == "check" and error["step_name"] == "Request can be paid"
+    assert error["details"]["missing"] == ["email"]
     kinds = dict(execution.entries.filter(node__isnull=False).exclude(kind="logged").values_list("node", "kind"))
     assert kinds["records"] == "cancelled" and "letter" not in kinds

@@ -40,7 +40,7 @@ class Workflow(models.Model):
     time_zone = models.CharField(max_length=64, blank=True, help_text="Empty: the time zone of the installation.")
     draft = models.JSONField(null=True, blank=True, help_text="The definition that is being edited, if it differs.")
     published = models.ForeignKey(
-        "WorkflowVersion", models.PROTECT, null=True, blank=True, editable=False, related_name="+"
+        "WorkflowVersion", models.RESTRICT, null=True, blank=True, editable=False, related_name="+"
     )
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

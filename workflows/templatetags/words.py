@@ -15,7 +15,7 @@ from workflows import words
 register = template.Library()
 
 #: What templates/_icons.html draws for step kinds; a kind of one's own may name any of them.
-STEP_ICONS = frozenset({"input", "output", "process", "ai", "delay", "countdown", "default", "branch", "http"})
+STEP_ICONS = frozenset({"input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http"})
 
 
 @register.simple_tag
