@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max, Min
+from django.db.models import Max
 from django.utils import timezone
 
 from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
@@ -216,10 +216,6 @@ def release_dead(owners: Iterable[str]) -> int:
     now = timezone.now()
     lost = WorkflowExecution.objects.live().filter(owner__in=list(owners), due_at__gt=now)
     return lost.update(due_at=now)
-
-
-def next_due() -> datetime | None:
-    return WorkflowExecution.objects.live().filter(owner=None).aggregate(next=Min("due_at"))["next"]
 
 
 def _parts(ids: Collection[int], size: int = 500) -> Iterable[list[int]]:

@@ -176,7 +176,7 @@ def _checked(input_data: Any) -> dict[str, Any]:
 
 def _known(number: Any) -> int:
     """An id of any other shape is simply unknown, and no row has the id 0."""
-    return number if isinstance(number, int) and 0 < number <= MAX_ID else 0
+    return number if type(number) is int and 0 < number <= MAX_ID else 0
 
 
 def _graph(definition: Any, workflow: Workflow) -> Graph:
@@ -224,17 +224,18 @@ def _steps_done(row: WorkflowExecution) -> int:
 
 def _entry_dicts(execution_id: int, limit: int | None, after: int) -> list[dict[str, Any]]:
     graph, rows = _journal(execution_id)
-    return [_entry_dict(graph, entry) for entry in rows.filter(seq__gt=after)[: _known(limit) or None]]
+    stop = None if limit is None else max(0, limit)
+    return [_entry_dict(graph, entry) for entry in rows.filter(seq__gt=after)[:stop]]
 
 
 def _attempt_dicts(execution_id: int, limit: int | None, after: int) -> list[dict[str, Any]]:
     graph, _ = _journal(execution_id)
-    found = []
+    found: list[dict[str, Any]] = []
     for entry, seen, made in _replayed(execution_id):
-        if entry.seq > after:
-            found.append(_entry_dict(graph, entry) | {"input_data": seen, "output_data": made})
         if limit is not None and len(found) >= limit:
             break
+        if entry.seq > after:
+            found.append(_entry_dict(graph, entry) | {"input_data": seen, "output_data": made})
     return found
 
 

@@ -121,6 +121,8 @@ class Journal:
     async def _settle(self, batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
         try:
             results = await self._attempt([unit for unit, _ in batch])
+        except (OperationalError, InterfaceError) as error:  # the database is away, for all of them
+            results = [error] * len(batch)
         except Exception as error:
             if len(batch) > 1:  # one bad unit must not cost its neighbours theirs
                 for item in batch:

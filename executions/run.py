@@ -31,6 +31,7 @@ from executions.journal import Closing, Journal, OwnershipLost, Unit
 from executions.models import ExecutionStatus, ExecutionWait, Kind
 from executions.models.execution import CANCELLED_BY_USER
 from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
+from executions.tracing import current_execution
 from workflows.blueprint import Blueprint
 from workflows.errors import WorkflowStepError
 from workflows.steps.base import Done, Outcome, Step, StepContext, Wait
@@ -109,7 +110,8 @@ class Run:
         self._bell.set()
 
     async def walk(self) -> None:
-        """To rest or end; `status` then says which. Cancelled: it hands the execution back. Raises OwnershipLost."""
+        """To rest or end; `closing` then says which. Cancelled: it hands the execution back. Raises OwnershipLost."""
+        current_execution.set(self.execution_id)
         try:
             self._take_over()
             while self.closing is None:
@@ -131,7 +133,7 @@ class Run:
         lost = [node for node in self.state.active if self.state.nodes[node].status == "running"]
         if lost:
             self._note(Entry(Kind.TAKEN_OVER, data={"nodes": lost}))
-            log.warning("Taken over with %d steps under way", len(lost), extra={"execution": self.execution_id})
+            log.warning("Taken over with %d steps under way", len(lost))
         for node in self.state.nodes.values():
             if node.status == "waiting" and node.until:
                 self._wake_at(node.until)
@@ -351,6 +353,8 @@ class Run:
         for entry in closing.entries:
             self._apply(entry)
         self.closing = closing
+        if closing.error:
+            log.info("Failed: %s", closing.error_message[:200])
         if closing.status == ExecutionStatus.WAITING:
             self.host.due(closing.due_at)
 

@@ -13,7 +13,7 @@ from typing import Any
 from executions import words
 from executions.models import WorkflowExecution
 from executions.planner import State, is_live
-from executions.timeline import Axis, Lane, axis, lanes
+from executions.timeline import Axis, Lane, axis, busiest, lane
 from workflows.drawing import Box, Drawing, Link, draw
 from workflows.graph import Graph
 
@@ -25,7 +25,10 @@ drawing_of = lru_cache(maxsize=64)(draw)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`status`: pending running waiting completed failed cancelled; `word` also says that it is being cancelled."""
+    """`status`: pending running waiting completed failed cancelled; `word` also says that it is being cancelled.
+
+    `lanes`: every step in an order in which they can run; of a large execution only the busiest, unless it is `whole`.
+    """
 
     execution_id: int
     name: str
@@ -40,13 +43,14 @@ class Scene:
     total: int
     axis: Axis
     lanes: list[Lane]
+    whole: bool
     drawing: Drawing | None
     boxes: list[tuple[Box, Lane]]
     links: list[tuple[Link, str]]
 
     @property
     def is_large(self) -> bool:
-        return self.total > LARGE
+        return not self.whole
 
     @property
     def took_ms(self) -> float | None:
@@ -56,13 +60,6 @@ class Scene:
     def percent(self) -> float:
         return round(100 * self.done / self.total, 1) if self.total else 0
 
-    @property
-    def busy(self) -> list[Lane]:
-        """What to show of a large execution: the steps at work or failed, then those that ended last."""
-        urgent = [lane for lane in self.lanes if lane.status in ("running", "waiting", "failed")]
-        ended = [lane for lane in self.lanes if lane.x is not None and lane not in urgent]
-        return (urgent + ended[::-1])[:BUSY]
-
 
 def scene(execution: WorkflowExecution, graph: Graph, state: State, now: datetime, *, whole: bool = False) -> Scene:
     """`whole`: with every step drawn, however many there are."""
@@ -70,10 +67,11 @@ def scene(execution: WorkflowExecution, graph: Graph, state: State, now: datetim
     begun = execution.started_at or _first_start(state) or execution.created_at
     ended = _end(execution, state) if state.status else None
     scale = axis(begun, ended, now)
-    seen = lanes(graph, state, scale, now)
     is_cancelling = state.cancel_requested and state.status is None
-    drawing = drawing_of(graph) if whole or len(graph.nodes) <= LARGE else None
-    by_id = {lane.node_id: lane for lane in seen}
+    whole = whole or len(graph.nodes) <= LARGE
+    drawing = drawing_of(graph) if whole else None
+    seen = [lane(graph.nodes[node_id], state, scale) for node_id in (graph.order if whole else busiest(state, BUSY))]
+    by_id = {found.node_id: found for found in seen}
     return Scene(
         execution_id=execution.pk,
         name=execution.workflow.name,
@@ -88,6 +86,7 @@ def scene(execution: WorkflowExecution, graph: Graph, state: State, now: datetim
         total=len(graph.nodes),
         axis=scale,
         lanes=seen,
+        whole=whole,
         drawing=drawing,
         boxes=[(box, by_id[box.node.id]) for box in drawing.boxes] if drawing else [],
         links=[(link, link_look(link, state)) for link in drawing.links] if drawing else [],

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from executions.planner import NodeState, State
 from workflows import steps
-from workflows.graph import Graph, Node
+from workflows.graph import Node
 
 #: The lengths that an axis may have, in seconds: quarters of them are round, and it grows by steps, so that bars
 #: rarely change their scale.
@@ -77,12 +78,14 @@ def axis(begin: datetime, end: datetime | None, now: datetime) -> Axis:
     return Axis(begin, round(span * 1000))
 
 
-def lanes(graph: Graph, state: State, scale: Axis, now: datetime) -> list[Lane]:
-    """One for each step, in the order in which they can run."""
-    return [lane(graph.nodes[node_id], state, scale, now) for node_id in graph.order]
+def busiest(state: State, most: int) -> list[str]:
+    """Of an execution that is too large to be shown whole: the steps at work, and those that were touched last."""
+    failed = [state.failure["node"]] if state.failure and state.failure.get("node") in state.nodes else []
+    last = islice(reversed(state.nodes), most)
+    return list(dict.fromkeys([*failed, *islice(state.active, most), *last]))[:most]
 
 
-def lane(node: Node, state: State, scale: Axis, now: datetime) -> Lane:
+def lane(node: Node, state: State, scale: Axis) -> Lane:
     kind = steps.kind_of(node)
     seen = state.nodes.get(node.id)
     if seen is None:
@@ -91,7 +94,7 @@ def lane(node: Node, state: State, scale: Axis, now: datetime) -> Lane:
     status, word = SEEN[seen.status]
     going = seen.started_at if seen.status in ("running", "waiting", "answered") else None
     until = seen.until if seen.status == "waiting" else None
-    x, width = _bar(seen, scale, now)
+    x, width = _bar(seen, scale)
     return Lane(
         node.id, node.label, kind.label, kind.icon, status, word, seen.attempt, _took(seen), going, until, x, width
     )
@@ -104,7 +107,7 @@ def _took(seen: NodeState) -> int | None:
     return round((seen.ended_at - seen.started_at) / timedelta(milliseconds=1))
 
 
-def _bar(seen: NodeState, scale: Axis, now: datetime) -> tuple[float | None, float]:
+def _bar(seen: NodeState, scale: Axis) -> tuple[float | None, float]:
     if seen.started_at is None:
         return None, 0
     is_over = seen.ended_at is not None and seen.ended_at >= seen.started_at

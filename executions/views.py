@@ -27,6 +27,7 @@ from executions.forms import RunForm, new_key
 from executions.models import ExecutionLog, ExecutionStatus, WorkflowExecution
 from executions.planner import State, fold
 from executions.scene import Scene, scene
+from executions.timeline import lane
 from workflows import steps as step_kinds
 from workflows.blueprint import Blueprint
 from workflows.errors import InputError, WorkflowExecutionError
@@ -151,7 +152,7 @@ def steps(request: HttpRequest, execution_id: int) -> HttpResponse:
     execution = _execution(request, execution_id)
     graph, state = _graph_of(execution.version, execution.workflow), _state_of(execution)
     shown = scene(execution, graph, state, timezone.now(), whole=True)
-    return render(request, "executions/steps.html", _page(execution, shown, whole=True))
+    return render(request, "executions/steps.html", _page(execution, shown))
 
 
 @require_safe
@@ -165,7 +166,7 @@ def step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
     context: Context = {
         "execution": execution,
         "scene": shown,
-        "lane": next(lane for lane in shown.lanes if lane.node_id == node_id),
+        "lane": lane(graph.nodes[node_id], state, shown.axis),
         "data": WorkflowEngine().step_data(execution.pk, node_id),
         "error": next(((row.data or {}).get("error") for row in reversed(rows) if row.kind == "failed"), None),
         "rows": fragments.joined(fragments.entries(execution, graph, rows)),
@@ -201,16 +202,14 @@ def result(request: HttpRequest, execution_id: int) -> HttpResponse:
     return render(request, "executions/_result.html", context | {"output": execution.output_data})
 
 
-def _page(execution: WorkflowExecution, shown: Scene, *, whole: bool = False) -> Context:
-    lanes, span = shown.lanes, shown.axis.span_ms
+def _page(execution: WorkflowExecution, shown: Scene) -> Context:
     return {
         "execution": execution,
         "scene": shown,
         "pieces": fragments.of_scene(shown),
         "links_html": fragments.links(shown),
         "boxes": [(box, fragments.node(execution.pk, lane)) for box, lane in shown.boxes],
-        "step_rows": [fragments.row(execution.pk, lane, span) for lane in lanes] if whole or not shown.is_large else [],
-        "whole": whole,
+        "step_rows": [fragments.row(execution.pk, lane, shown.axis.span_ms) for lane in shown.lanes],
     }
 
 

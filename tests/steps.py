@@ -212,6 +212,28 @@ class ThreadRubbish(base.Step["Rubbish.Config"]):
         return RUBBISH[self.config.what]()
 
 
+@register
+class Say(base.Step["Rubbish.Config"]):
+    """Logs something odd; see SAID."""
+
+    kind, label = "test_say", "Say"
+    Config = Rubbish.Config
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        ctx.log(*SAID[self.config.what])
+        return base.Done({})
+
+
+@register
+class ThreadSay(base.Step["Rubbish.Config"]):
+    kind, label = "test_thread_say", "Say in a thread"
+    Config = Rubbish.Config
+
+    def run(self, ctx: base.StepContext) -> base.Done:
+        ctx.log(*SAID[self.config.what])
+        return base.Done({})
+
+
 def _spoil(data: Any) -> None:
     for value in list(data.values()):
         if isinstance(value, dict):
@@ -297,4 +319,17 @@ RUBBISH: dict[str, Callable[[], Any]] = {
     "system_exit": _raise(SystemExit(3)),
     "abrupt": _raise(Abrupt("abrupt end")),
     "generator_exit": _raise(GeneratorExit()),
+}
+
+#: name -> what to call log() with
+SAID: dict[str, tuple[Any, ...]] = {
+    "nul": ("a\x00b",),
+    "surrogate": ("half \ud800",),
+    "empty": ("",),
+    "unicode": ("ü 😀\n\t",),
+    "none": (None,),
+    "object": (Odd(),),
+    "odd level": ("a text", Odd()),
+    "number as level": ("a text", 20),
+    "long": ("x" * 100_000,),
 }

@@ -12,10 +12,8 @@ A failing step is data in the journal; an exception that escapes the engine is o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from workflows.graph import Problem
+from dataclasses import dataclass
+from typing import Any, Literal
 
 
 class StepstreamError(Exception):
@@ -26,6 +24,17 @@ class StepstreamError(Exception):
     def __init__(self, message: str | None = None) -> None:
         self.message = message or (self.__doc__ or "").strip()
         super().__init__(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a definition. `code` is the rule, `message` a whole sentence, the rest says where."""
+
+    code: str
+    message: str
+    node: str | None = None
+    field: str | None = None
+    level: Literal["error", "warning"] = "error"
 
 
 class DefinitionError(StepstreamError):

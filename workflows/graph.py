@@ -11,25 +11,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from workflows.errors import DefinitionError
+from workflows.errors import DefinitionError, Problem
 
 NODE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 MAX_NODES = 2_000
 MAX_EDGES = 10_000
 OUT = "out"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a definition. `code` is the rule, `message` a whole sentence, the rest says where."""
-
-    code: str
-    message: str
-    node: str | None = None
-    field: str | None = None
-    level: Literal["error", "warning"] = "error"
 
 
 @dataclass(frozen=True, slots=True)

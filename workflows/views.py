@@ -22,9 +22,9 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from workflows.drawing import draw
-from workflows.errors import DefinitionError
+from workflows.errors import DefinitionError, Problem
 from workflows.forms import STARTER, WorkflowForm
-from workflows.graph import Graph, Node, Problem, parse
+from workflows.graph import Graph, Node, parse
 from workflows.models import Workflow
 from workflows.models.workflow import definition_problems
 from workflows.permissions import Verb, can, visible_to

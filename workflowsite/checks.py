@@ -1,6 +1,7 @@
 """A misconfiguration is said at the start, in a sentence, and not found by a traceback at noon."""
 
 import ipaddress
+import sqlite3
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,14 @@ def public_url_is_an_origin(app_configs: Any, **kwargs: Any) -> list[Error]:
         return []
     hint = "For example PUBLIC_URL=https://flow.example.org, without a path."
     return [Error(f"PUBLIC_URL={settings.PUBLIC_URL} is not the address of a site.", hint, id="site.E002")]
+
+
+@register()
+def sqlite_can_answer(app_configs: Any, **kwargs: Any) -> list[Error]:
+    if sqlite3.sqlite_version_info >= (3, 35):
+        return []
+    hint = "Use a Python that is built with a newer SQLite, or PostgreSQL (DATABASE_URL)."
+    return [Error(f"SQLite {sqlite3.sqlite_version} has no RETURNING; 3.35 is needed.", hint, id="site.E003")]
 
 
 def _is_loopback(host: str) -> bool:

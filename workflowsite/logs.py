@@ -4,6 +4,8 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from executions.tracing import current_execution
+
 #: What a record may carry beside its text: `log.info("taken over", extra={"execution": 12})`.
 CARRIED = ("execution", "node", "attempt", "worker", "took_ms", "status_code")
 
@@ -17,11 +19,12 @@ class KeyValueFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "from": record.name,
         }
+        facts["execution"] = current_execution.get()
         facts |= {name: getattr(record, name) for name in CARRIED if getattr(record, name, None) is not None}
         facts["message"] = record.getMessage()
         if record.exc_info:
             facts["traceback"] = _tail(self.formatException(record.exc_info))
-        return " ".join(f"{name}={_value(value)}" for name, value in facts.items())
+        return " ".join(f"{name}={_value(value)}" for name, value in facts.items() if value is not None)
 
 
 def _tail(traceback: str) -> str:

@@ -13,7 +13,7 @@ def main() -> None:
         time.sleep(3)
         idle = site.resident_mb(pid)
         for _ in range(50):
-            urllib.request.urlopen(url).read()  # noqa: S310 - our own address
+            urllib.request.urlopen(url).read()
         time.sleep(1)
         after = site.resident_mb(pid)
     site.say(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.test import TestCase
@@ -388,7 +389,7 @@ async def test_cancel_is_true_once(workflow: Workflow, alice: User) -> None:
 @pytest.mark.parametrize("definition", [chain(node("a")), chain(node("a", "test_fail"))])
 async def test_what_has_ended_cannot_be_cancelled(definition: Any) -> None:
     workflow = await make(definition)
-    with pytest.raises(WorkflowExecutionError) if "test_fail" in str(definition) else transaction_free():
+    with suppress(WorkflowExecutionError):
         await WorkflowEngine().execute_workflow(workflow.pk)
     before = await WorkflowExecution.objects.values().aget()
     assert await WorkflowEngine().cancel_execution(before["id"]) is False
@@ -396,19 +397,12 @@ async def test_what_has_ended_cannot_be_cancelled(definition: Any) -> None:
     assert "cancel_requested" not in await told(before["id"])
 
 
-class transaction_free:
-    """Nothing is expected to be raised."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-
-async def test_what_was_cancelled_is_not_run(engine_room: Worker) -> None:
-    cancelled, other = await submit(chain(node("a", "test_hold"))), await submit(chain(node("a")))
-    await WorkflowEngine().cancel_execution(cancelled)
+async def test_what_was_cancelled_is_not_run() -> None:
+    cancelled, other = await submit(chain(node("a"))), await submit(chain(node("a")))
+    assert await WorkflowEngine().cancel_execution(cancelled)
+    await current_worker().start()
     await until(other, "completed")
-    assert (await row(cancelled)).status == "cancelled" and not (await told(cancelled)).count("started a") > 1
+    assert (await row(cancelled)).status == "cancelled" and "started a" not in await told(cancelled)
 
 
 async def test_a_cancel_rolls_back_with_the_callers_transaction(workflow: Workflow) -> None:
@@ -504,7 +498,7 @@ async def test_a_steps_data_is_rebuilt_by_its_name() -> None:
 
 async def test_an_execution_can_be_read_though_its_version_was_broken_by_hand() -> None:
     workflow = await make(chain(node("a", "test_talk"), node("b", "test_hold")))
-    number = (await WorkflowEngine().submit_workflow(workflow.pk)) or 0
+    number = await WorkflowEngine().submit_workflow(workflow.pk)
     await workflow.versions.aupdate(definition={"nodes": []}, digest="broken by hand")
     await current_worker().start()
     assert (await until(number, "failed", "completed")).status == "failed"
@@ -600,8 +594,6 @@ class InsideATestCase(TestCase):
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     def test_it_can_be_called_from_synchronous_code(self) -> None:
-        from asgiref.sync import async_to_sync
-
         workflow = published(CHAIN)
         assert async_to_sync(WorkflowEngine().execute_workflow)(workflow.pk).status == "completed"
 

@@ -16,6 +16,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,12 @@ def points(folder: Path, place: str) -> Iterator[dict[str, Any]]:
         shutil.copy(folder / "fresh.sqlite3", folder / "db.sqlite3")
         for name in ("db.sqlite3-wal", "db.sqlite3-shm", "effects"):
             (folder / name).unlink(missing_ok=True)
-        status = in_a_child(lambda number=number: run(place, number))
+        status = in_a_child(partial(run, place, number))
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
             return
         died = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         then = seen(folder)
-        finished = in_a_child(lambda: run("", 0)) == 0
+        finished = in_a_child(partial(run, "", 0)) == 0
         yield {
             "place": place,
             "number": number,

@@ -15,7 +15,7 @@ from executions import hub, live
 from executions.engine import WorkflowEngine
 from executions.models import WorkflowExecution
 from executions.worker import current_worker
-from tests.live.viewer import PATIENCE_S
+from tests.live.viewer import PATIENCE_S, last_of
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -148,8 +148,7 @@ async def test_without_bells_a_page_still_moves(
     await viewer.sees(1)
     await current_worker().start()
     await viewer.until(lambda frame: "data-final" in frame)
-    row = await WorkflowExecution.objects.aget(pk=execution_id)
-    last = await row.entries.order_by("-seq").values_list("seq", flat=True).afirst()
+    last = await last_of(execution_id)
     assert await viewer.sees(last) == list(range(1, last + 1))
 
 

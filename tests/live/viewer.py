@@ -44,7 +44,8 @@ class Viewer:
         await self.say(json.dumps({"after": after}))
 
     async def say(self, what: str | bytes) -> None:
-        await self.socket.send_to(**{"text_data" if isinstance(what, str) else "bytes_data": what})
+        told = {"text": what} if isinstance(what, str) else {"bytes": what}
+        await self.socket.send_input({"type": "websocket.receive", **told})
 
     async def frame(self) -> str:
         """The next one; a refusal in its place is a failure."""
@@ -101,9 +102,16 @@ async def grow(execution_id: int, lines: int = 1, text: str = "line", rung: int 
     return last
 
 
+async def last_of(execution_id: int) -> int:
+    return await sync_to_async(_last_of)(execution_id)
+
+
+def _last_of(execution_id: int) -> int:
+    return ExecutionLog.objects.filter(execution=execution_id).order_by("-seq").values_list("seq", flat=True)[0]
+
+
 def _grow(execution_id: int, lines: int, text: str) -> int:
-    entries = ExecutionLog.objects.filter(execution=execution_id)
-    first = entries.order_by("-seq").values_list("seq", flat=True)[0] + 1
+    first = _last_of(execution_id) + 1
     common = {"execution_id": execution_id, "kind": "logged", "node": "work", "attempt": 1, "at": timezone.now()}
     ExecutionLog.objects.bulk_create(
         ExecutionLog(seq=seq, data={"level": "info", "text": f"{text} {seq}"}, **common)

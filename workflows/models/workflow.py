@@ -11,8 +11,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from workflows import steps
-from workflows.errors import DefinitionError
-from workflows.graph import Graph, Problem, check, parse
+from workflows.errors import DefinitionError, Problem
+from workflows.graph import Graph, check, parse
 from workflows.models.version import WorkflowVersion
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from workflows.graph import Graph, Node, Problem
+from workflows.errors import Problem
+from workflows.graph import Graph, Node
 from workflows.steps.ai import AI
 from workflows.steps.base import RESERVED, Step
 from workflows.steps.check import Check
