@@ -88,7 +88,8 @@ class ExecutionViewer(AsyncWebsocketConsumer):
 
     async def _wait(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.bell.wait(), RECHECK_S)
+            async with asyncio.timeout(RECHECK_S):
+                await self.bell.wait()
         self.bell.clear()
 
     async def _send_news(self, window: Window) -> None:

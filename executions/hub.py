@@ -168,7 +168,8 @@ class Hub:
                     viewer()
             await asyncio.sleep(FLUSH_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(window.bell.wait(), HEARTBEAT_S * (10 if window.is_final else 1))
+                async with asyncio.timeout(HEARTBEAT_S * (10 if window.is_final else 1)):
+                    await window.bell.wait()
 
     async def _read(self, window: Window) -> bool:
         try:

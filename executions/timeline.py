@@ -68,6 +68,11 @@ class Lane:
     x: float | None = None
     width: float = 0
 
+    @property
+    def look(self) -> str:
+        """The class of its bar."""
+        return {"waiting": "seg-wait", "failed": "seg-fail"}.get(self.status, "seg-run")
+
 
 def axis(begin: datetime, end: datetime | None, now: datetime) -> Axis:
     """Until the end; while there is none, with room for bars to grow before the scale must change."""

@@ -200,8 +200,10 @@ class Worker:
         return failing_since
 
     async def _wait_for_work(self) -> None:
+        # Not wait_for(): before Python 3.12 it can swallow the cancel of stop() when the bell rings in that moment.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), LOOK_S)
+            async with asyncio.timeout(LOOK_S):
+                await self._wake.wait()
 
     def _report_death(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

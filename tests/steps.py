@@ -187,6 +187,8 @@ class Ask(base.Step["Ask.Config"]):
     def resume(self, data: Mapping[str, Any], answer: Any) -> base.Outcome:
         if self.config.spoil:
             _spoil(data)
+        if answer == "ask again":
+            return base.Wait(None, "another question")
         return RUBBISH[self.config.resume]() if self.config.resume else base.Done({"answer": answer})
 
 

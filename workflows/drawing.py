@@ -19,6 +19,7 @@ MARGIN, RADIUS = 4, 10
 LABEL = 12  # characters of a connection's label that are drawn
 STAND_INS = 8  # for each step; beyond, connections that pass layers run straight behind the steps
 SWEEPS = 4
+TALL = 640
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,7 @@ def draw(graph: Graph) -> Drawing:
     mids = _mids(lines, gap)
     boxes = tuple(_box(place, gap) for place in places.values())
     links = tuple(_link(line, gap, mids) for line in lines)
-    lowest = max((place.y + place.height / 2 for layer in layers for place in layer), default=0)
-    return Drawing(_left(len(layers), gap) - gap + MARGIN, lowest + MARGIN, boxes, links)
+    return Drawing(_left(len(layers), gap) - gap + MARGIN, _bottom(layers) + MARGIN, boxes, links)
 
 
 # Layers
@@ -173,6 +173,18 @@ def _straighten(layers: list[list[_Place]]) -> None:
             _settle(layer, [_middle(place.after, place.y) for place in layer])
         for layer in layers:
             _settle(layer, [_middle(place.before, place.y) for place in layer])
+    if _bottom(layers) - _top(layers) > TALL:
+        # It will be scrolled, beginning at its top left: there, and not in the middle of nowhere, it must begin.
+        for layer in reversed(layers):
+            _settle(layer, [min((other.y for other in place.after), default=place.y) for place in layer])
+
+
+def _top(layers: list[list[_Place]]) -> float:
+    return min((place.y - place.height / 2 for layer in layers for place in layer), default=0)
+
+
+def _bottom(layers: list[list[_Place]]) -> float:
+    return max((place.y + place.height / 2 for layer in layers for place in layer), default=0)
 
 
 def _middle(others: list[_Place], otherwise: float) -> float:
@@ -202,7 +214,7 @@ def _offsets(layer: list[_Place]) -> list[float]:
 
 
 def _move_into_view(layers: list[list[_Place]]) -> None:
-    top = min((place.y - place.height / 2 for layer in layers for place in layer), default=0)
+    top = _top(layers)
     for layer in layers:
         for place in layer:
             place.y = round(place.y - top + MARGIN, 1)

@@ -36,6 +36,11 @@ class WorkflowForm(forms.ModelForm):
         widgets = {"description": forms.Textarea(attrs={"rows": 3})}
         help_texts = {"description": "What it does, and for whom."}
 
+    def point_out(self) -> None:
+        """Puts the cursor into the first field with an error, wherever on the page it is."""
+        for name in list(self.errors)[:1]:
+            self.fields[name].widget.attrs["autofocus"] = True
+
     def clean_definition(self) -> dict[str, Any]:
         try:
             definition = values.parse(self.cleaned_data["definition"], "definition")

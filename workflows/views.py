@@ -184,6 +184,7 @@ def save(request: HttpRequest, workflow_id: int) -> HttpResponse:
 def _kept(request: HttpRequest, form: WorkflowForm) -> list[Problem] | None:
     """None where everything was kept; else the definition's problems (none where the form's own errors say it)."""
     if not form.is_valid():
+        form.point_out()
         return []
     definition, publish = form.cleaned_data["definition"], request.POST.get("do") == "publish"
     try:

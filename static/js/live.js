@@ -8,13 +8,13 @@
   if (!live || !box) return;
   const log = box.querySelector(".log"), older = box.querySelector(".older");
   const refused = new WeakSet();
-  let awaySince = null;
+  let awaySince = null, isRefused = false;
 
   const isFinished = () => document.querySelector("[data-final]") !== null;
   const lastSeen = () => Number(log.lastElementChild?.dataset.seq ?? 0);
 
   function say(look, ...words) {
-    if (live.dataset.live === look && look !== "stale") return;
+    if (live.dataset.live === look) return;
     live.dataset.live = look;
     live.replaceChildren(...words);
   }
@@ -28,7 +28,7 @@
     if (isFinished()) return say("done", "Finished");
     if (isOpen) { awaySince = null; return say("on", "Live"); }
     awaySince ??= new Date();
-    if (Date.now() - awaySince > 8000) return sayStale();
+    if (isRefused || Date.now() - awaySince > 8000) return sayStale();
     say("wait", "Reconnecting…");
   }
 
@@ -40,14 +40,18 @@
   // 4401 signed out, 4403 no right, 4404 unknown: asking again would change nothing.
   document.addEventListener("htmx:ws:close", event => {
     const { code, connection } = event.detail;
-    if (code >= 4400 && code < 4500) refused.add(connection);
+    if (code >= 4400 && code < 4500) { refused.add(connection); isRefused = true; }
     sayState(false);
-    if (refused.has(connection) && !isFinished()) sayStale();
   });
   document.addEventListener("htmx:before:ws:connection", event => {
     if (refused.has(event.detail.connection) || isFinished()) event.preventDefault();
   });
-  document.addEventListener("htmx:after:swap", () => { if (isFinished()) sayState(true); });
+  document.addEventListener("htmx:after:swap", () => {
+    if (isFinished()) sayState(true);
+    // The Cancel button is about to vanish under whoever pressed it: the keyboard goes on from the page, not from nowhere.
+    const held = document.activeElement?.closest(".when-going");
+    if (held && getComputedStyle(held).display === "none") document.getElementById("main").focus({ preventScroll: true });
+  });
   // A form that was refused (signed out meanwhile, no right any more) says so on a whole page.
   document.addEventListener("htmx:after:request", event => {
     if (event.detail.ctx?.response?.status >= 400) location.reload();
@@ -82,7 +86,9 @@
   box.addEventListener("scroll", () => { follow.checked = isAtEnd(); heightBefore = box.scrollHeight; }, { passive: true });
   follow.addEventListener("change", () => { if (follow.checked) toEnd(); });
   document.getElementById("level")?.addEventListener("change", () => { if (follow.checked) toEnd(); });
-  new ResizeObserver(toEnd).observe(box);
+  const sizes = new ResizeObserver(toEnd);
+  sizes.observe(box);
+  sizes.observe(log);
   older.addEventListener("click", () => { follow.checked = false; });
   setInterval(() => { if (awaySince) sayState(false); }, 1000);
   if (isFinished()) say("done", "Finished"); else say("wait", "Connecting…");

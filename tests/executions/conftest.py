@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests import steps
 from workflows.models import Workflow, WorkflowVersion
 from workflows.models.version import digest
 
-PATIENCE_S = 15.0  # a bound for what must happen soon; nothing asserts how soon
+PATIENCE_S = 10.0  # a bound for what must happen soon; nothing asserts how soon
 
 Definition = dict[str, Any]
 
@@ -64,7 +64,8 @@ async def engine_room(closed_engine: None) -> AsyncIterator[Worker]:
     ears.cancel()
     with suppress(asyncio.CancelledError):
         await ears
-    await worker.stop(0)
+    if current_worker() is worker:  # else the test has stopped it
+        await worker.stop(0)
 
 
 async def _hear(worker: Worker) -> None:
@@ -131,11 +132,12 @@ async def submit(definition: Definition, given: dict[str, Any] | None = None, **
     return await WorkflowEngine().submit_workflow((await make(definition, **fields)).pk, given)
 
 
-async def row(execution_id: int) -> WorkflowExecution:
+async def row(execution_id: int) -> Any:
+    """A WorkflowExecution; Any, since a test knows which of its columns are filled."""
     return await WorkflowExecution.objects.aget(pk=execution_id)
 
 
-async def entries(execution_id: int) -> list[ExecutionLog]:
+async def entries(execution_id: int) -> list[Any]:
     return [entry async for entry in ExecutionLog.objects.filter(execution=execution_id).order_by("seq")]
 
 
@@ -155,7 +157,8 @@ async def wait_of(execution_id: int, node_id: str) -> ExecutionWait:
 
 async def answer(execution_id: int, node_id: str, value: Any = None) -> bool:
     """Answers as a page would: the row's verb, then the engines' bell."""
-    wait = await ExecutionWait.objects.select_related("execution").aget(execution=execution_id, node=node_id)
+    waits = ExecutionWait.objects.select_related("execution").filter(execution=execution_id, node=node_id)
+    wait = await waits.alatest("pk")
     is_first = await sync_to_async(wait.answer_once)(value)
     await live.ring(live.ENGINES, {"type": "engine.wake", "execution": execution_id})
     return is_first
@@ -177,10 +180,10 @@ def _short(entry: ExecutionLog) -> str:
 # Waiting
 
 
-async def until(execution_id: int, *statuses: str) -> WorkflowExecution:
+async def until(execution_id: int, *statuses: str) -> Any:
     """The row, once its status is one of these."""
 
-    async def look() -> WorkflowExecution | None:
+    async def look() -> Any:
         found = await row(execution_id)
         return found if found.status in statuses else None
 
@@ -213,13 +216,13 @@ async def soon(look: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def bounded(work: Coroutine[Any, Any, Any]) -> Any:
+async def bounded(work: Awaitable[Any]) -> Any:
     """What must end by itself; a hang is a failure and not the end of the suite."""
     async with asyncio.timeout(PATIENCE_S):
         return await work
 
 
-async def _soon(look: Callable[[], Coroutine[Any, Any, Any]], execution_id: int, what: str) -> Any:
+async def _soon(look: Callable[[], Awaitable[Any]], execution_id: int, what: str) -> Any:
     loop = asyncio.get_running_loop()
     end = loop.time() + PATIENCE_S
     while loop.time() < end:

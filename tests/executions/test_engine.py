@@ -40,6 +40,7 @@ from tests.executions.conftest import (
     make,
     make_stored,
     node,
+    published,
     reached,
     row,
     run,
@@ -60,7 +61,7 @@ ENDED = ("completed", "failed", "cancelled")
 
 
 async def status(execution_id: int) -> str:
-    return (await row(execution_id)).status
+    return str((await row(execution_id)).status)
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
@@ -180,6 +181,53 @@ async def test_two_failures_at_once_tell_the_first() -> None:
     assert found.error == failed[0].data["error"]
 
 
+# Many at once
+
+
+async def test_a_wide_fan_out_is_a_few_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its branches want to write while a unit is under way merges into the next one."""
+    write, units = journal.write, []
+
+    def counted(batch: Any) -> Any:
+        units.extend(unit for unit in batch if isinstance(unit, Unit))
+        return write(batch)
+
+    monkeypatch.setattr(journal, "write", counted)
+    middle = [node(f"n{index}") for index in range(50)]
+    edges = [f"{source}>{target['id']}" for target in middle for source in ["first"]]
+    edges += [f"{item['id']}>last" for item in middle]
+    result = await run(drawn([node("first"), *middle, node("last")], *edges), max_parallel=50)
+    assert len(result.output_data) == 52 and len(units) <= 20
+    assert [entry.seq for entry in await entries(result.execution_id)] == list(range(1, 108))
+
+
+async def test_no_more_executions_run_than_the_worker_has_room_for(settings: Any) -> None:
+    settings.ENGINE = {**site.ENGINE, "LIMIT": 1}
+    first, second = await new(2, chain(node("a", "test_hold")))
+    await current_worker().start()
+    await reached("gate")
+    await asyncio.sleep(0.05)
+    assert sorted([await status(first), await status(second)]) == ["pending", "running"]
+    GATES["gate"].set()
+    for number in (first, second):
+        assert (await until(number, *ENDED)).status == "completed"
+
+
+async def test_who_waits_leaves_the_room_to_others(settings: Any) -> None:
+    settings.ENGINE = {**site.ENGINE, "LIMIT": 1}
+    waiting, [other] = await submit(chain(node("a", "test_ask"))), await new()
+    await current_worker().start()
+    assert (await until(other, *ENDED)).status == "completed"
+    assert await status(waiting) == "waiting"
+
+
+def test_event_loops_come_and_go_and_leave_nothing() -> None:
+    workflow = published(CHAIN)
+    for _ in range(3):
+        assert asyncio.run(WorkflowEngine().execute_workflow(workflow.pk)).status == "completed"
+    assert len(list(lease.folder().iterdir())) <= 1, "the files of loops that are gone went with them"
+
+
 # What steps may answer with
 
 
@@ -226,7 +274,7 @@ async def test_a_step_that_answers_rubbish_fails_and_says_so(
     workflow = await make(chain(node("a"), node("bad", kind, what=what), node("never")))
     with pytest.raises(WorkflowExecutionError) as caught:
         await bounded(WorkflowEngine().execute_workflow(workflow.pk))
-    found = await WorkflowExecution.objects.aget()
+    found = await row((await WorkflowExecution.objects.aget()).pk)
     assert (await told(found.pk))[-2:] == ["failed bad", "finished"], "the step failed, and not the engine"
     assert caught.value.node == found.error["node"] == "bad"
     assert found.error["type"] == (type_ or found.error["type"])
@@ -272,7 +320,7 @@ async def test_a_label_that_no_database_keeps_does_not_break_the_engine() -> Non
 async def test_details_and_traceback_are_made_keepable() -> None:
     with pytest.raises(WorkflowExecutionError):
         await run(chain(node("a", "test_rubbish", what="error_details")))
-    error = (await WorkflowExecution.objects.aget()).error
+    error = (await row((await WorkflowExecution.objects.aget()).pk)).error
     assert error["details"] == {"v": [None, "odd \ufffd object", "\ufffd"]} and "Traceback" in error["traceback"]
 
 
@@ -329,7 +377,7 @@ async def test_a_slow_thread_holds_up_nobody_else(engine_room: Worker) -> None:
 async def test_an_unknown_kind_passes_its_data_on_with_a_warning() -> None:
     workflow = await make_stored(chain(node("a"), node("b", "no_such_kind", anything=[1]), node("c", "output")))
     result = await WorkflowEngine().execute_workflow(workflow.pk, {"x": 1})
-    assert result.output_data["result"] == {"x": 1, "a": 1}
+    assert result.output_data and result.output_data["result"] == {"x": 1, "a": 1}
     [line] = [entry for entry in await entries(result.execution_id) if entry.kind == "logged" and entry.node == "b"]
     assert line.data["level"] == "warning" and "no_such_kind" in line.data["text"]
 
@@ -491,6 +539,22 @@ async def test_a_wait_for_an_answer_is_not_due_until_it_comes(engine_room: Worke
     assert answered.data == {"by": None, "answer": {"approved": True}, "due": False}
 
 
+async def test_a_step_may_wait_again_after_an_answer(engine_room: Worker) -> None:
+    number = await submit(chain(node("a", "test_ask"), node("b")))
+    await until(number, "waiting")
+    for times in (1, 2):
+        assert await answer(number, "a", "ask again")
+        for _ in range(500):
+            if (await told(number)).count("waited a") == times + 1 and await status(number) == "waiting":
+                break
+            await asyncio.sleep(0.01)
+    assert await answer(number, "a", "enough")
+    assert (await until(number, *ENDED)).output_data == {"answer": "enough", "b": 1}
+    questions = [text.split()[0] for text in await told(number) if text.endswith(" a")]
+    assert questions == ["started", *["waited", "answered"] * 3, "completed"]
+    assert not await ExecutionWait.objects.filter(closed_at=None).aexists()
+
+
 async def test_an_answer_counts_once_out_of_many(engine_room: Worker) -> None:
     number = await submit(chain(node("a", "test_ask")))
     await until(number, "waiting")
@@ -529,7 +593,8 @@ async def test_an_answer_whose_bell_was_lost_is_found_by_the_sweep(engine_room: 
 
 async def test_an_answer_at_the_moment_of_the_release_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait is answered after the owner last looked and before it lets go."""
-    write, answered = journal.write, []
+    answered: list[bool] = []
+    write = journal.write
 
     def late_answer(batch: Any) -> Any:
         for unit in batch:
@@ -650,7 +715,8 @@ async def test_cancel_of_a_step_that_ignores_it_leaves_it_behind(engine_room: Wo
 
 async def test_cancel_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for after the first step's end was told and before the next could begin."""
-    write, asked = journal.write, []
+    asked: list[bool] = []
+    write = journal.write
 
     def ask(batch: Any) -> Any:
         for unit in batch:
@@ -670,7 +736,8 @@ async def test_cancel_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_cancel_at_the_moment_of_the_end_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for after the owner has planned the end and before it is written: the only end is then cancelled."""
-    write, asked = journal.write, []
+    asked: list[bool] = []
+    write = journal.write
 
     def ask(batch: Any) -> Any:
         for unit in batch:
@@ -685,7 +752,8 @@ async def test_cancel_at_the_moment_of_the_end_wins(monkeypatch: pytest.MonkeyPa
 
 
 async def test_cancel_at_the_moment_of_a_failure_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    write, asked = journal.write, []
+    asked: list[bool] = []
+    write = journal.write
 
     def ask(batch: Any) -> Any:
         for unit in batch:
@@ -860,13 +928,13 @@ async def test_a_claim_takes_no_more_than_asked_and_the_earliest_first() -> None
     assert {item.execution_id for item in held} == set(numbers[-2:])
 
 
-async def test_what_a_dead_worker_held_is_taken_over_after_its_lease(engine_room: Worker) -> None:
+async def test_what_a_dead_worker_held_is_taken_over_after_its_lease() -> None:
     [number] = await new(definition=chain(node("a"), node("b"), node("c")))
     a_done = Entry("completed", "a", 1, {"added": {"a": "once"}}, 5)
     held = await claimed_by_nobody(number, Entry("started"), Entry("started", "a", 1), a_done, Entry("started", "b", 1))
-    engine_room.wake()
-    await asyncio.sleep(0.05)
-    assert await status(number) == "running" and (await row(number)).owner == DEAD, "not before its lease has ended"
+    await current_worker().start()
+    assert (await run(CHAIN)).status == "completed"
+    assert (await row(number)).owner == DEAD, "not before its lease has ended"
     await become_due(number)
     found = await until(number, *ENDED)
     assert found.output_data == {"a": "once", "b": 2, "c": 1}
@@ -880,9 +948,10 @@ async def test_what_a_dead_worker_held_is_taken_over_after_its_lease(engine_room
     assert [RUNS[f"{number}:{name}:0"] for name in "abc"] == [0, 1, 1], "no finished step is run again"
 
 
-async def test_the_old_owner_is_refused_after_a_takeover(engine_room: Worker) -> None:
+async def test_the_old_owner_is_refused_after_a_takeover() -> None:
     [number] = await new()
     held = await claimed_by_nobody(number, Entry("started"), Entry("started", "a", 1))
+    await current_worker().start()
     await become_due(number)
     before = (await until(number, *ENDED), await told(number))
     writer, late = Journal(), Entry("completed", "a", 1, {"added": {}}, seq=99)
@@ -905,11 +974,60 @@ async def test_a_worker_whose_execution_was_taken_over_lets_go(engine_room: Work
     assert (await told(number))[-1] == "started a", "nothing was written under the old fence"
 
 
-async def test_three_lost_leases_in_a_row_fail_the_execution(engine_room: Worker) -> None:
+async def test_a_worker_that_lost_its_own_lease_and_claims_it_again_runs_it_once(engine_room: Worker) -> None:
+    number = await submit(chain(node("a", "test_hold"), node("b")))
+    await reached("gate")
+    await WorkflowExecution.objects.filter(pk=number).aupdate(due_at=timezone.now())
+    engine_room.wake()
+    await until_told(number, "taken_over")
+    await soon(lambda: RUNS[f"{number}:a:0"] == 2)
+    GATES["gate"].set()
+    assert (await until(number, *ENDED)).output_data == {"a": "held", "b": 1}
+    journal = await told(number)
+    assert journal.count("completed a") == 1 and [entry.seq for entry in await entries(number)] == list(
+        range(1, len(journal) + 1)
+    )
+
+
+async def test_an_execution_that_is_deleted_while_it_runs_is_let_go(engine_room: Worker) -> None:
+    number, other = await submit(chain(node("a", "test_hold"), node("b"))), await submit(chain(node("c", "test_ask")))
+    await reached("gate")
+    await WorkflowExecution.objects.filter(pk=number).adelete()
+    GATES["gate"].set()
+    await soon(lambda: not engine_room.runs)
+    assert await entries(number) == [] and await status(other) == "waiting"
+
+
+async def test_a_caller_that_is_cancelled_while_its_execution_is_made_leaves_it_to_the_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write, began, go_on = journal.write, threading.Event(), threading.Event()
+
+    def slow(batch: Any) -> Any:
+        began.set()
+        go_on.wait(10)
+        return write(batch)
+
+    workflow = await make(chain(node("a")))
+    monkeypatch.setattr(journal, "write", slow)
+    caller = asyncio.create_task(WorkflowEngine().execute_workflow(workflow.pk))
+    await soon(began.is_set)
+    caller.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.wait([caller], timeout=0.1)
+    go_on.set()
+    await asyncio.wait([caller])
+    await current_worker().journal.flush()
+    made = [execution async for execution in WorkflowExecution.objects.all()]
+    assert not [execution for execution in made if execution.is_owned], "nobody runs it, so nobody may hold it"
+
+
+async def test_three_lost_leases_in_a_row_fail_the_execution() -> None:
     [number] = await new()
     lost = [Entry("taken_over", data={"nodes": ["a"]}) for _ in range(2)]
     starts = [Entry("started", "a", attempt) for attempt in (1, 2, 3)]
     await claimed_by_nobody(number, Entry("started"), starts[0], lost[0], starts[1], lost[1], starts[2])
+    await current_worker().start()
     await become_due(number)
     found = await until(number, *ENDED)
     assert found.status == "failed" and found.error["type"] == "WorkerLost"
@@ -918,10 +1036,11 @@ async def test_three_lost_leases_in_a_row_fail_the_execution(engine_room: Worker
     assert RUNS[f"{number}:a:0"] == 0
 
 
-async def test_two_lost_leases_do_not(engine_room: Worker) -> None:
+async def test_two_lost_leases_do_not() -> None:
     [number] = await new()
     lost = Entry("taken_over", data={"nodes": ["a"]})
     await claimed_by_nobody(number, Entry("started"), Entry("started", "a", 1), lost, Entry("started", "a", 2))
+    await current_worker().start()
     await become_due(number)
     assert (await until(number, *ENDED)).output_data == {"a": 3, "b": 1}
 
@@ -941,7 +1060,7 @@ async def test_a_wait_outlives_its_worker(engine_room: Worker) -> None:
     assert (await told(number)).count("started q") == 1
 
 
-@pytest.mark.parametrize("definition", [{"nodes": []}, None, [], {"nodes": [{"id": "a"}]}])
+@pytest.mark.parametrize("definition", [{"nodes": []}, "text", [], {"nodes": [{"id": "a"}]}])
 async def test_a_broken_version_fails_its_execution_and_hurts_no_neighbour(definition: Any) -> None:
     good, bad = await new(2), (await new(1, chain(node("x"), node("y", label=str(definition)))))[0]
     broken = await WorkflowExecution.objects.select_related("version").aget(pk=bad)
@@ -958,16 +1077,14 @@ async def test_a_broken_version_fails_its_execution_and_hurts_no_neighbour(defin
         assert (await until(number, *ENDED)).status == "completed"
 
 
-async def test_what_belongs_to_a_dead_process_of_this_machine_is_taken_over_at_once(
-    engine_room: Worker, settings: Any
-) -> None:
+async def test_what_belongs_to_a_dead_process_of_this_machine_is_taken_over_at_once() -> None:
     """Without waiting for the lease: the sweep finds the dead owner's unlocked file."""
     [number] = await new()
     await claimed_by_nobody(number, Entry("started"), Entry("started", "a", 1))
     assert (await row(number)).is_owned
+    lease.folder().mkdir(parents=True)
     (lease.folder() / DEAD).touch()
-    settings.ENGINE = {**site.ENGINE, "SWEEP_SECONDS": 0}
-    engine_room.wake()
+    await current_worker().start()
     assert (await until(number, *ENDED)).output_data == {"a": 2, "b": 1}
     assert not (lease.folder() / DEAD).exists()
 
@@ -1014,23 +1131,11 @@ async def test_a_poison_unit_fails_alone(poison: Any) -> None:
     await writer.close()
 
 
-async def test_a_later_unit_of_a_poisoned_execution_fails_too() -> None:
-    """Else a hole would be left in its numbers."""
-    [one] = await held_ones(1)
-    poisoned = Unit(one.execution_id, one.fence, [Entry("logged", "a", data={"text": object()}, seq=2)])
-    later = Unit(one.execution_id, one.fence, [Entry("started", "a", 1, seq=3)])
-    writer = Journal()
-    results = await asyncio.gather(writer.commit(poisoned), writer.commit(later), return_exceptions=True)
-    await writer.close()
-    assert all(isinstance(result, Exception) for result in results)
-    assert await told(one.execution_id) == ["queued"]
-
-
 async def test_a_waiter_that_is_cancelled_takes_its_unit_not_back() -> None:
     one, other = await held_ones(2)
     writer = Journal()
-    waiter = asyncio.create_task(writer.commit(unit_of(one, "started")))
-    neighbour = asyncio.create_task(writer.commit(unit_of(other, "started")))
+    waiter = asyncio.ensure_future(writer.commit(unit_of(one, "started")))
+    neighbour = asyncio.ensure_future(writer.commit(unit_of(other, "started")))
     await asyncio.sleep(0)
     waiter.cancel()
     assert await bounded(neighbour) is True
@@ -1043,7 +1148,7 @@ async def test_a_waiter_that_is_cancelled_takes_its_unit_not_back() -> None:
 async def test_closing_the_writer_writes_what_was_handed_in() -> None:
     held = await held_ones(5)
     writer = Journal()
-    waiters = [asyncio.create_task(writer.commit(unit_of(one, "started"))) for one in held]
+    waiters = [asyncio.ensure_future(writer.commit(unit_of(one, "started"))) for one in held]
     await asyncio.sleep(0)
     await writer.close()
     assert await asyncio.gather(*waiters) == [True] * 5
@@ -1052,11 +1157,16 @@ async def test_closing_the_writer_writes_what_was_handed_in() -> None:
 async def test_nobody_waits_for_ever_on_a_writer_that_was_ended() -> None:
     held = await held_ones(2)
     writer, hold, began = Journal(), threading.Event(), threading.Event()
-    blocked = asyncio.create_task(writer.run(lambda: (began.set(), hold.wait(10))))
+
+    def block() -> None:
+        began.set()
+        hold.wait(10)
+
+    blocked = asyncio.ensure_future(writer.run(block))
     await soon(began.is_set)
-    waiters = [asyncio.create_task(writer.commit(unit_of(held[0], "started")))]
+    waiters = [asyncio.ensure_future(writer.commit(unit_of(held[0], "started")))]
     await asyncio.sleep(0.02)  # the first is in the thread's queue by now, the second in the writer's
-    waiters.append(asyncio.create_task(writer.commit(unit_of(held[1], "started"))))
+    waiters.append(asyncio.ensure_future(writer.commit(unit_of(held[1], "started"))))
     await asyncio.sleep(0)
     [drain] = [task for task in asyncio.all_tasks() if task.get_name() == "journal"]
     drain.cancel()
@@ -1222,7 +1332,8 @@ HOLDER = """
 import sys, django
 django.setup()
 from executions.lease import OwnerFile
-OwnerFile(sys.argv[1]).lock()
+file = OwnerFile(sys.argv[1])
+file.lock()
 print("locked", flush=True)
 sys.stdin.read()
 """

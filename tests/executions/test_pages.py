@@ -62,6 +62,7 @@ def begun(workflow: Workflow, alice: User) -> Write:
 
     def make(status: str = "running", *entries: tuple[str, str | None, Any], **fields: Any) -> WorkflowExecution:
         ended = BEGIN + timedelta(seconds=9) if status in ("completed", "failed", "cancelled") else None
+        assert workflow.published is not None
         execution = WorkflowExecution.objects.create(
             workflow=workflow,
             version=workflow.published,

@@ -74,7 +74,9 @@ def points(folder: Path, place: str) -> Iterator[dict[str, Any]]:
         status = in_a_child(partial(run, place, number))
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
             return
-        died = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        if os.WIFEXITED(status):
+            raise RuntimeError(f"the engine failed by itself, {place}, number {number}")
+        died = os.WTERMSIG(status) == signal.SIGKILL
         then = seen(folder)
         finished = in_a_child(partial(run, "", 0)) == 0
         yield {

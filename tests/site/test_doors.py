@@ -26,7 +26,7 @@ from ninja import NinjaAPI
 from executions import consumers
 from executions.models import ExecutionLog, WorkflowExecution
 from executions.urls import websocket_urlpatterns
-from tests.conftest import CHAIN, signed_in
+from tests.conftest import CHAIN
 from tests.live.viewer import Viewer
 from workflows.models import Workflow, WorkflowVersion
 from workflowsite import doors
@@ -132,7 +132,7 @@ def test_nobody_comes_in_without_signing_in(hers: WorkflowExecution, method: str
 
 def open_to_anybody(method: str, rooms: list[Route]) -> list[str]:
     """Those that answer otherwise than by the way to the sign-in or by a refusal."""
-    client, found = Client(raise_request_exception=False), []
+    client, found = Client(), []
     for route in rooms:
         response = client.generic(method, route.url)
         to_sign_in = response.status_code == 302 and response["Location"].startswith("/sign-in/?next=")
@@ -144,22 +144,26 @@ def open_to_anybody(method: str, rooms: list[Route]) -> list[str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stranger_finds_nothing_of_alices(hers: WorkflowExecution, charlie: User, method: str) -> None:
-    assert open_to_a_stranger(charlie, method, numbered(routes())) == []
+def test_a_stranger_finds_nothing_of_alices(hers: WorkflowExecution, as_charlie: Client, method: str) -> None:
+    assert open_to_a_stranger(as_charlie, method, numbered(routes())) == []
     assert WorkflowExecution.objects.get().status == "pending"
     assert WorkflowExecution.objects.get().cancel_requested_at is None
     assert Workflow.objects.get().name == SECRET
 
 
 def test_every_route_of_alices_refuses_a_stranger_in_some_way_that_it_knows(
-    hers: WorkflowExecution, charlie: User
+    hers: WorkflowExecution, as_charlie: Client
 ) -> None:
     """405 alone would not show that the lock works: each route is reached by a method that it takes."""
-    unreached = []
-    for route in numbered(routes()):
-        if not any(is_refused(route, answer) for method in METHODS for answer in answers(charlie, method, route)):
-            unreached.append(route.url)
-    assert unreached == []
+    assert [route.url for route in numbered(routes()) if not is_reached(as_charlie, route)] == []
+
+
+def is_reached(client: Client, route: Route) -> bool:
+    return any(is_refused(route, answer) for method in METHODS for answer in answers(client, method, route))
+
+
+def test_no_list_tells_a_stranger_of_alices_rows(hers: WorkflowExecution, as_charlie: Client) -> None:
+    assert [route.url for route in routes() if tells(as_charlie.get(route.url))] == []
 
 
 def numbered(rooms: Iterator[Route]) -> list[Route]:
@@ -167,10 +171,10 @@ def numbered(rooms: Iterator[Route]) -> list[Route]:
     return [route for route in rooms if f"/{NUMBER}" in route.url and route.name not in OPEN]
 
 
-def open_to_a_stranger(stranger: User, method: str, rooms: list[Route]) -> list[str]:
+def open_to_a_stranger(client: Client, method: str, rooms: list[Route]) -> list[str]:
     found = []
     for route in rooms:
-        told = answers(stranger, method, route)
+        told = answers(client, method, route)
         wrong = [answer for answer in told if not is_refused(route, answer) and answer.status_code not in {405, 422}]
         found += [f"{method} {route.url} ({route.name}): {answer.status_code}" for answer in wrong]
         found += [f"{method} {route.url} ({route.name}) tells a secret" for answer in told if tells(answer)]
@@ -179,9 +183,7 @@ def open_to_a_stranger(stranger: User, method: str, rooms: list[Route]) -> list[
     return found
 
 
-def answers(user: User, method: str, route: Route) -> list[Any]:
-    client = signed_in(user)
-    client.raise_request_exception = False
+def answers(client: Client, method: str, route: Route) -> list[Any]:
     if not route.is_apis:
         return [client.generic(method, route.url)]
     bodies = ["" if body is None else json.dumps(body) for body in BODIES]
@@ -235,8 +237,8 @@ def test_an_operation_that_asks_nobody_is_found(careless_site: None) -> None:
     assert found == ["GET /careless/open (careless:nobody_is_asked): 200"]
 
 
-def test_a_page_without_a_right_is_found(careless_site: None, charlie: User) -> None:
-    found = open_to_a_stranger(charlie, "GET", numbered(routes()))
+def test_a_page_without_a_right_is_found(careless_site: None, as_charlie: Client) -> None:
+    found = open_to_a_stranger(as_charlie, "GET", numbered(routes()))
     assert found[0] == f"GET /executions/{NUMBER}/leak/ (leak): 200"
 
 

@@ -60,7 +60,7 @@ class StepContext:
     attempt: int
     now: datetime
     idempotency_key: str
-    write: Callable[[str, str], None]
+    write: Callable[[str, str], object] = field(default=lambda level, text: None, repr=False)
 
     def log(self, text: str, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
         """Writes one line into the journal; it is on the page within moments, while the step goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -11,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from workflows import words
+from workflows.drawing import Link
 
 register = template.Library()
 
@@ -56,6 +58,17 @@ def elapsed(since: datetime) -> SafeString:
 def _said(at: datetime, form: str) -> str:
     forms = {"age": words.age(at, timezone.now()), "clock": f"{at:%H:%M:%S}", "exact": words.iso(at)[11:-1]}
     return forms.get(form, f"{at:%d %b %Y, %H:%M:%S}")
+
+
+@register.simple_tag
+@lru_cache(maxsize=16_384)
+def drawn(link: Link, look: str) -> SafeString:
+    """A connection of the drawn graph. Kept, since a page sends all of them whenever one changes its look."""
+    line = format_html('<path class="edge {0}" d="{1}"/><path class="tip {0}" d="{2}"/>', look, link.path, link.tip)
+    if not link.label:
+        return line
+    place = f"{link.label_x:g}", f"{link.label_y:g}"
+    return line + format_html('<text class="edge-label" x="{}" y="{}">{}</text>', *place, link.label)
 
 
 @register.filter

@@ -1,0 +1,70 @@
+"""What a step answered, as an entry of the journal. Every failure is data here: nothing that a step does escapes."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from executions.data import Data, pack
+from executions.entry import Entry
+from executions.models import Kind
+from executions.workshop import LINE_LENGTH, Ended, StillRunning
+from workflows.errors import WorkflowStepError
+from workflows.graph import Node
+from workflows.steps.base import Done, Wait
+from workflows.values import clean, clean_text
+
+TRACE_LENGTH = 20_000  # characters, its end
+
+
+def entry_for(ended: Ended, node: Node, incoming: Data, handles: tuple[str, ...], is_stopping: bool) -> Entry:
+    try:
+        entry = _entry_for(ended, node, incoming, handles, is_stopping)
+    except Exception as error:  # the output cannot be kept, and that is the step's failure
+        entry = _failed(error, ended, node)
+    entry.at = ended.at
+    return entry
+
+
+def _entry_for(ended: Ended, node: Node, incoming: Data, handles: tuple[str, ...], is_stopping: bool) -> Entry:
+    told = (ended.node, ended.attempt)
+    match ended.outcome:
+        case Done(output=Mapping() as output, handle=handle) if handle in handles:
+            return Entry(Kind.COMPLETED, *told, pack(incoming, clean(dict(output)), handle), ended.took_ms)
+        case Wait(until=until, reason=reason):
+            return Entry(Kind.WAITED, *told, {"until": until.isoformat() if until else None, "reason": reason[:200]})
+        case asyncio.CancelledError() if is_stopping:
+            return Entry(Kind.CANCELLED, *told, None, ended.took_ms)
+        case StillRunning() as error:
+            return Entry(Kind.ABANDONED, *told, {"reason": str(error)}, ended.took_ms)
+        case BaseException() as error:
+            return _failed(error, ended, node)
+        case other:
+            text = f"A step must answer with Done(an object, one of its handles) or Wait(…), not {other!r:.200}."
+            return _failed(TypeError(text), ended, node)
+
+
+def _failed(error: BaseException, ended: Ended, node: Node) -> Entry:
+    return Entry(Kind.FAILED, ended.node, ended.attempt, {"error": shape(error, node, ended.attempt)}, ended.took_ms)
+
+
+def shape(error: BaseException, node: Node, attempt: int) -> dict[str, Any]:
+    """The error's one shape in journal, row, API and pages."""
+    message = clean_text(str(error)) or type(error).__name__
+    if isinstance(error, asyncio.CancelledError):
+        message = "The step cancelled itself."
+    return {
+        "type": type(error).__name__,
+        "message": message[:LINE_LENGTH],
+        "node": node.id,
+        "step_name": node.label,
+        "attempt": attempt,
+        "traceback": clean_text("".join(traceback.format_exception(error)))[-TRACE_LENGTH:],
+        "details": clean(error.details) if isinstance(error, WorkflowStepError) else {},
+    }
+
+
+class WorkerLost(Exception):
+    """The worker was lost again and again while this step ran."""

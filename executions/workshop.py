@@ -1,0 +1,174 @@
+"""The steps of one execution at work: a task each, and what they tell, in its order.
+
+A step is told to stop by cancelling its task. What does not stop in time, as a thread cannot, is left to its end and
+whatever it answers is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from django.utils import timezone
+
+from workflows.steps.base import Step, StepContext
+from workflows.values import clean_text
+
+LINE_LENGTH = 16_384  # characters
+LINES_AT_ONCE = 500  # a flood of lines becomes several units, so that it holds up nobody's commit for long
+LINES_NOW = 64
+LINES_LATEST_S = 0.05
+STOP_GRACE_S = 2.0  # what a step may take to end after it was told to stop
+
+InThread = Callable[[Callable[[], Any]], Future[Any]]
+
+
+class StillRunning(Exception):
+    """A step was told to stop, and something of it goes on."""
+
+
+@dataclass(slots=True)
+class Line:
+    """A step wrote into the log."""
+
+    node: str
+    attempt: int
+    level: str
+    text: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class Ended:
+    """A step's attempt is over: its outcome, or the exception that it ended with."""
+
+    node: str
+    attempt: int
+    outcome: Any
+    took_ms: int
+    at: datetime
+
+
+class Workshop:
+    def __init__(self, in_thread: InThread) -> None:
+        self.bell = asyncio.Event()
+        self._in_thread = in_thread
+        self._told: deque[Line | Ended] = deque()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopping: set[str] = set()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._lines_timer: asyncio.TimerHandle | None = None
+
+    def start(self, make: Callable[[], Step[Any]], ctx: StepContext) -> None:
+        """`make` gives the step; where it cannot be made, that is what the attempt ends with."""
+        ctx.write = partial(self._write, ctx.node, ctx.attempt)
+        self._tasks[ctx.node] = asyncio.create_task(self._work(make, ctx), name=f"step {ctx.idempotency_key}")
+
+    def stop(self, node: str, attempt: int) -> bool:
+        """Tells a step to stop; False where it is not at work."""
+        task = self._tasks.get(node)
+        if task is None:
+            return False
+        self._stopping.add(node)
+        task.cancel()
+        self.later(STOP_GRACE_S, lambda: self._abandon(node, attempt, task))
+        return True
+
+    def is_stopping(self, node: str) -> bool:
+        return node in self._stopping
+
+    def heard(self) -> Iterator[Line | Ended]:
+        """What was told since the last time, at most LINES_AT_ONCE; late answers are left out."""
+        for _ in range(min(len(self._told), LINES_AT_ONCE)):
+            told = self._told.popleft()
+            if isinstance(told, Ended):
+                if self._tasks.pop(told.node, None) is None:
+                    continue
+                self._stopping.discard(told.node)
+            yield told
+        if self._told:
+            self.bell.set()
+
+    async def listen(self) -> None:
+        """Until something was told, or the bell was rung."""
+        await self.bell.wait()
+        self.bell.clear()
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, call))
+
+    async def stop_all(self) -> None:
+        """For the worker's own end: what steps answer to that is no result, so they run again elsewhere."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_GRACE_S)
+        self._told = deque(told for told in self._told if not _is_cancelled(told))
+
+    def close(self) -> None:
+        for timer in (*self._timers, self._lines_timer):
+            if timer:
+                timer.cancel()
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _work(self, make: Callable[[], Step[Any]], ctx: StepContext) -> None:
+        began = perf_counter()
+        try:
+            outcome: Any = await self._outcome(make(), ctx)
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
+            outcome = error
+        took = round((perf_counter() - began) * 1000)
+        self._tell(Ended(ctx.node, ctx.attempt, outcome, took, timezone.now()))
+
+    async def _outcome(self, step: Step[Any], ctx: StepContext) -> Any:
+        if inspect.iscoroutinefunction(step.run):
+            return await step.run(ctx)
+        write: Callable[..., object] = ctx.write
+        ctx.write = partial(asyncio.get_running_loop().call_soon_threadsafe, write)
+        future = self._in_thread(partial(copy_context().run, step.run, ctx))
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if future.running():
+                text = "A thread cannot be stopped: it runs on to its end, and what it answers is refused."
+                raise StillRunning(text) from None
+            raise
+
+    def _abandon(self, node: str, attempt: int, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(node) is task:
+            error = StillRunning(f"It did not stop within {STOP_GRACE_S:g} s; what it answers is refused.")
+            self._tell(Ended(node, attempt, error, 0, timezone.now()))
+
+    def _write(self, node: str, attempt: int, level: str, text: str) -> None:
+        self._tell(Line(node, attempt, level, _shortened(text), timezone.now()))
+
+    def _tell(self, told: Line | Ended) -> None:
+        self._told.append(told)
+        if isinstance(told, Ended) or len(self._told) >= LINES_NOW:
+            self.bell.set()
+        elif self._lines_timer is None:
+            self._lines_timer = asyncio.get_running_loop().call_later(LINES_LATEST_S, self._ring_for_lines)
+
+    def _ring_for_lines(self) -> None:
+        self._lines_timer = None
+        self.bell.set()
+
+
+def _is_cancelled(told: Line | Ended) -> bool:
+    return isinstance(told, Ended) and isinstance(told.outcome, asyncio.CancelledError)
+
+
+def _shortened(text: str) -> str:
+    text = clean_text(str(text))
+    return text if len(text) <= LINE_LENGTH else f"{text[:LINE_LENGTH]} … ({len(text):,} characters in all)"

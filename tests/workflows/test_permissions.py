@@ -1,0 +1,111 @@
+"""Who may do what: everybody of the cast, every verb, every kind of workflow; and who sees what in lists."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, Group, User
+
+from executions.engine import WorkflowEngine
+from executions.models import WorkflowExecution
+from tests.conftest import CHAIN
+from workflows.models import Workflow
+from workflows.permissions import Verb, can, visible, visible_to
+
+pytestmark = pytest.mark.django_db
+
+VERBS = get_args(Verb)
+ALL, TEAM, RUN, NONE = "view run edit administer", "view run edit", "view run", ""
+
+#: who -> what they may do with: alice's own, alice's shared with her team, nobody's, nobody's but her team's
+MATRIX = {
+    "alice": (ALL, ALL, RUN, TEAM),
+    "bob": (NONE, TEAM, RUN, TEAM),
+    "charlie": (NONE, NONE, RUN, NONE),
+    "owner": (ALL, ALL, ALL, ALL),
+    "nobody": (NONE, NONE, NONE, NONE),
+    "dismissed alice": (NONE, NONE, NONE, NONE),
+    "dismissed owner": (NONE, NONE, NONE, NONE),
+}
+KINDS = ("own", "shared", "ownerless", "team's")
+
+
+@pytest.fixture
+def people(alice: User, bob: User, charlie: User, owner: User) -> dict[str, Any]:
+    return {"alice": alice, "bob": bob, "charlie": charlie, "owner": owner, "nobody": AnonymousUser()}
+
+
+@pytest.fixture
+def workflows(alice: User, team: Group) -> dict[str, Workflow]:
+    make = Workflow.objects.create
+    return {
+        "own": make(name="own", owner=alice),
+        "shared": make(name="shared", owner=alice, group=team),
+        "ownerless": make(name="ownerless"),
+        "team's": make(name="team's", group=team),
+    }
+
+
+def person(people: dict[str, Any], name: str) -> Any:
+    if not name.startswith("dismissed"):
+        return people[name]
+    user = people[name.split()[1]]
+    user.is_active = False
+    user.save()
+    return user
+
+
+@pytest.mark.parametrize("who", MATRIX)
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_may_do_what(people: dict[str, Any], workflows: dict[str, Workflow], who: str, kind: str) -> None:
+    allowed = MATRIX[who][KINDS.index(kind)].split()
+    user = person(people, who)
+    assert [verb for verb in VERBS if can(user, verb, workflows[kind])] == allowed
+
+
+@pytest.mark.parametrize("who", MATRIX)
+def test_what_is_listed_is_what_may_be_viewed(people: dict[str, Any], workflows: dict[str, Workflow], who: str) -> None:
+    user = person(people, who)
+    may = {workflow.pk for workflow in workflows.values() if can(user, "view", workflow)}
+    listed = [workflow.pk for workflow in visible_to(user)]
+    assert set(listed) == may and len(listed) == len(may)
+
+
+@pytest.mark.parametrize("who", MATRIX)
+def test_executions_inherit_from_their_workflow(
+    people: dict[str, Any], workflows: dict[str, Workflow], who: str
+) -> None:
+    for workflow in workflows.values():
+        workflow.publish(CHAIN)
+        WorkflowEngine().submit(workflow.pk)
+    user = person(people, who)
+    seen = WorkflowExecution.objects.filter(visible(user, "workflow__"))
+    assert sorted(seen.values_list("workflow", flat=True)) == sorted(visible_to(user).values_list("pk", flat=True))
+
+
+def test_who_is_in_many_groups_sees_each_workflow_once(alice: User, team: Group) -> None:
+    for number in range(3):
+        alice.groups.add(Group.objects.create(name=f"more {number}"))
+    workflow = Workflow.objects.create(name="shared", owner=alice, group=team)
+    assert list(visible_to(alice)) == [workflow]
+
+
+def test_an_archived_workflow_can_still_be_seen(alice: User, charlie: User) -> None:
+    workflow = Workflow.objects.create(name="old", owner=alice)
+    workflow.archive()
+    assert list(visible_to(alice)) == [workflow] and not visible_to(charlie)
+
+
+def test_who_leaves_the_team_loses_the_right_at_once(bob: User, team: Group) -> None:
+    workflow = Workflow.objects.create(name="team's", group=team)
+    assert can(bob, "edit", workflow)
+    bob.groups.remove(team)
+    assert not can(bob, "view", workflow) and not visible_to(bob)
+
+
+def test_a_private_workflow_does_not_become_everybodys_when_its_owner_is_deleted(alice: User, charlie: User) -> None:
+    workflow = Workflow.objects.create(name="private", owner=alice)
+    alice.delete()
+    workflow.refresh_from_db()
+    assert not can(charlie, "view", workflow) and not visible_to(charlie)
