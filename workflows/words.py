@@ -11,10 +11,12 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
 def duration(ms: float) -> str:
-    """1200 -> "1.2 s", 184000 -> "3 m 04 s"; the same rule stands in static/js/times.js."""
+    """1200 -> "1.2 s", 184000 -> "3 m 04 s". What still runs, times.js says."""
     seconds = max(ms, 0) / 1000
-    if seconds < 1:
-        return "<1 ms" if ms < 1 else f"{ms:.0f} ms" if ms < 95 else f"{seconds:.1f} s"
+    if ms < 1:
+        return "<1 ms"
+    if ms < 1000:
+        return f"{int(ms)} ms"
     if seconds < MINUTE:
         return f"{int(seconds * 10) / 10:g} s"
     whole = int(seconds)

@@ -3,7 +3,7 @@
   const two = n => String(n).padStart(2, "0");
   const clock = d => `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
 
-  // The same rule as workflows/words.py
+  // As workflows/words.py says it, but coarser below ten seconds and never in milliseconds: it ticks.
   function duration(ms) {
     const s = Math.max(ms, 0) / 1000, n = Math.floor(s);
     if (s < 60) return s < 10 ? `${Math.floor(s * 10) / 10} s` : `${n} s`;

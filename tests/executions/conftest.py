@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
@@ -22,6 +23,9 @@ from executions.worker import Worker, current_worker
 from tests import steps
 from workflows.models import Workflow, WorkflowVersion
 from workflows.models.version import digest
+
+hypothesis.settings.register_profile("house", deadline=None)  # no timing is asserted
+hypothesis.settings.load_profile("house")
 
 PATIENCE_S = 10.0  # a bound for what must happen soon; nothing asserts how soon
 

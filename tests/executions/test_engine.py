@@ -186,7 +186,8 @@ async def test_two_failures_at_once_tell_the_first() -> None:
 
 async def test_a_wide_fan_out_is_a_few_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What its branches want to write while a unit is under way merges into the next one."""
-    write, units = journal.write, []
+    units: list[Unit] = []
+    write = journal.write
 
     def counted(batch: Any) -> Any:
         units.extend(unit for unit in batch if isinstance(unit, Unit))
@@ -1340,9 +1341,9 @@ sys.stdin.read()
 
 
 def holder(owner: str, folder: Path) -> subprocess.Popen[str]:
-    """Another process that holds this owner's file."""
+    """Another process that takes this owner's file, and says so."""
     environment = {**os.environ, "DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "workflowsite.settings"}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", HOLDER, owner],
         env=environment,
         cwd=site.BASE_DIR,
@@ -1350,13 +1351,13 @@ def holder(owner: str, folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None and process.stdout.readline().strip() == "locked"
-    return process
 
 
 def test_the_file_of_a_killed_process_tells_that_it_is_dead(tmp_path: Path) -> None:
     live, dead = holder("live", tmp_path), holder("dead", tmp_path)
     try:
+        for process in (live, dead):
+            assert process.stdout is not None and process.stdout.readline().strip() == "locked"
         assert list(lease.dead_owners()) == []
         dead.send_signal(signal.SIGKILL)
         dead.wait(10)
