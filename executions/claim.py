@@ -18,7 +18,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
-from executions.models import ExecutionLog, ExecutionWait, Kind, WorkflowExecution
+from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from workflows.blueprint import Blueprint
 from workflows.errors import DefinitionError, WorkflowExecutionError
 from workflows.models import Workflow, WorkflowVersion
@@ -49,15 +49,17 @@ class Look:
     over: list[ExecutionWait] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opening:
-    """A new execution that its creator will run at once."""
+    """A new execution that its creator will run at once. `tries` and `result`: as a Unit of the journal has them."""
 
     workflow_id: int
     given: dict[str, Any]
     owner: str
     by: Any = None
     at: datetime = field(default_factory=timezone.now)
+    tries: int = 0
+    result: Any = None
 
     def queued(self) -> Entry:
         """The first entry of its journal."""
@@ -136,10 +138,18 @@ def open_all(openings: Sequence[Opening]) -> list[Held | WorkflowExecutionError]
         return []
     workflows = Workflow.objects.runnable().select_related("published").in_bulk({item.workflow_id for item in openings})
     results = [_opened(item, workflows.get(item.workflow_id)) for item in openings]
-    made = [(item, result) for item, result in zip(openings, results, strict=True) if isinstance(result, Held)]
-    if made:
-        _insert(made, workflows)
+    made = [(item, held) for item, held in zip(openings, results, strict=True) if isinstance(held, Held)]
+    missing = [(item, held) for item, held in made if item.tries <= 1 or not _is_there(item, held)]
+    if missing:
+        _insert(missing, workflows)
     return results
+
+
+def _is_there(item: Opening, held: Held) -> bool:
+    """An earlier try whose COMMIT got through though its answer did not: this owner made it in this microsecond."""
+    rows = WorkflowExecution.objects.owned_by(item.owner).filter(workflow=item.workflow_id, created_at=item.at)
+    held.execution_id = rows.values_list("pk", flat=True).first() or 0
+    return held.execution_id > 0
 
 
 def _opened(item: Opening, workflow: Workflow | None) -> Held | WorkflowExecutionError:
@@ -209,6 +219,13 @@ def renew(owner: str, held: Collection[int]) -> dict[int, int]:
         rows.update(due_at=lease_end())
         mine.update(rows.values_list("pk", "nudges"))
     return mine
+
+
+def hand_back(owner: str, *executions: int) -> int:
+    """Makes what we hold due for whoever is next: these, or all of it."""
+    rows = WorkflowExecution.objects.owned_by(owner)
+    rows = rows.filter(pk__in=executions) if executions else rows
+    return rows.update(owner=None, status=ExecutionStatus.PENDING, due_at=timezone.now())
 
 
 def release_dead(owners: Iterable[str]) -> int:

@@ -20,14 +20,18 @@ def pack(incoming: Data, output: Mapping[str, Any], handle: str = OUT) -> Data:
     """A completed entry's data.
 
     "added": the keys that differ from the incoming data. "kept": the names of those that do not; True for all of
-    them. "whole": the keys that hold the incoming data itself, as `output` steps do. "handle", where it is not "out".
+    them but those in "left". "whole": the keys that hold the incoming data itself, as `output` steps do. "handle",
+    where it is not "out".
     """
     kept = [key for key, value in output.items() if key in incoming and _same(incoming[key], value)]
     whole = [key for key, value in output.items() if value and _same(value, incoming)]
     told = {*kept, *whole}
     packed: Data = {"added": {key: value for key, value in output.items() if key not in told}}
+    left = [key for key in incoming if key not in output]
     if kept:
-        packed["kept"] = True if len(kept) == len(incoming) else kept
+        packed["kept"] = True if len(left) < len(kept) else kept
+    if left and packed.get("kept") is True:
+        packed["left"] = left
     if whole:
         packed["whole"] = whole
     if handle != OUT:
@@ -37,8 +41,9 @@ def pack(incoming: Data, output: Mapping[str, Any], handle: str = OUT) -> Data:
 
 def unpack(incoming: Data, packed: Mapping[str, Any]) -> Data:
     """The output that pack() was given."""
-    kept = packed.get("kept", [])
-    output = dict(incoming) if kept is True else {key: incoming[key] for key in kept}
+    kept, left = packed.get("kept", []), packed.get("left", ())
+    names = (key for key in incoming if key not in left) if kept is True else kept
+    output = {key: incoming[key] for key in names}
     output.update(packed["added"])
     output.update({key: dict(incoming) for key in packed.get("whole", [])})
     return output
@@ -100,7 +105,8 @@ def replay(graph: Graph, given: Data, entries: Iterator[E]) -> Iterator[tuple[E,
         ledger.apply(entry, state)
         state.apply(entry)
         if entry.kind in ("completed", "reused"):
-            yield entry, incoming, unpack(incoming, entry.data)
+            # A version that somebody broke by hand has lost the step: what it added is all that is left to say.
+            yield entry, incoming, unpack(incoming, entry.data) if entry.node in graph.nodes else entry.data["added"]
         elif entry.kind in ("failed", "retried", "cancelled", "abandoned") and entry.node:
             yield entry, incoming, None
 

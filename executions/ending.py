@@ -25,7 +25,8 @@ def cancel_unowned(execution: WorkflowExecution, by: Any = None) -> None:
         *(ExecutionLog(kind=Kind.CANCELLED, node=node, attempt=state.nodes[node].attempt) for node in state.active),
         ExecutionLog(kind=Kind.FINISHED, data={"status": ExecutionStatus.CANCELLED}),
     ]
-    _end(execution, entries, status=ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER)
+    done = state.steps_done
+    _end(execution, entries, status=ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER, steps_done=done)
 
 
 def bury(execution_id: int, fence: int, error: Exception) -> None:
@@ -40,7 +41,8 @@ def bury(execution_id: int, fence: int, error: Exception) -> None:
         shape |= dict.fromkeys(("node", "step_name", "attempt"))
         status = ExecutionStatus.CANCELLED if execution.cancel_requested_at else ExecutionStatus.FAILED
         entry = ExecutionLog(kind=Kind.FINISHED, data={"status": status, "error": shape})
-        _end(execution, [entry], status=status, error=shape, error_message=message)
+        done = fold(execution.entries.told().order_by("seq")).steps_done
+        _end(execution, [entry], status=status, error=shape, error_message=message, steps_done=done)
 
 
 def _end(execution: WorkflowExecution, entries: list[ExecutionLog], **changes: Any) -> None:

@@ -54,8 +54,7 @@ class WorkflowEngine:
         """
         worker = await worker_for_caller()
         opening = Opening(_known(workflow_id), _checked(input_data), worker.owner, by)
-        held: Held = await worker.journal.commit(opening)
-        closing = await worker.walk(held)
+        closing = await worker.walk(held := await self._opened(worker, opening))
         if closing is None or closing.completed_at is None:
             await self._await_end(worker, held.execution_id)
             return await worker.journal.run(_result, held.execution_id)
@@ -83,6 +82,8 @@ class WorkflowEngine:
         workflow = Workflow.objects.runnable().select_related("published").filter(pk=_known(workflow_id)).first()
         if workflow is None or workflow.published is None:
             raise WorkflowExecutionError(f"Workflow {workflow_id} not found or inactive.")
+        if retry_of and retry_of.workflow_id != workflow.pk:
+            raise WorkflowExecutionError(f"Execution {retry_of.pk} belongs to another workflow.")
         version = retry_of.version if retry_of else workflow.published
         steps_total = len(_graph(version.definition, workflow).nodes)
         row = WorkflowExecution(workflow=workflow, version=version, input_data=given, steps_total=steps_total)
@@ -145,6 +146,16 @@ class WorkflowEngine:
             if entry.node == node_id:
                 found = {"input": seen, "output": made}
         return found
+
+    async def _opened(self, worker: Worker, opening: Opening) -> Held:
+        try:
+            held: Held = await worker.journal.commit(opening)
+        except asyncio.CancelledError:
+            await worker.journal.flush()
+            if isinstance(opening.result, Held):  # the caller has gone; what was made is for the workers
+                await worker.journal.run(claim.hand_back, worker.owner, opening.result.execution_id)
+            raise
+        return held
 
     async def _await_end(self, worker: Worker, execution_id: int) -> None:
         """By a look each second, and by running it on where it is due and nobody else takes it."""
@@ -271,4 +282,8 @@ def _journal(execution_id: int) -> tuple[Graph, Any]:
     row = WorkflowExecution.objects.select_related("version").filter(pk=_known(execution_id)).first()
     if row is None:
         return Graph([], []), ExecutionLog.objects.none()
-    return parse(row.version.definition), ExecutionLog.objects.filter(execution=row).order_by("seq")
+    rows = ExecutionLog.objects.filter(execution=row).order_by("seq")
+    try:
+        return parse(row.version.definition), rows
+    except DefinitionError:  # broken by hand; what happened can be read all the same
+        return Graph([], []), rows

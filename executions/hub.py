@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,7 +25,8 @@ from workflows.graph import Graph, parse
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 500  # entries in one frame
+AT_ONCE = 500  # entries in one frame, and
+FRAME_LENGTH = 256 * 1024  # characters of them; the server refuses to send much more than that
 KEPT = 2_000  # rendered entries in memory, for viewers that lag a little
 HEARTBEAT_S = 2.0
 FLUSH_S = 0.03
@@ -72,7 +72,8 @@ class Window:
 
     def earlier(self, after: int) -> Items:
         """What a viewer missed that is not kept any more."""
-        return self._rendered(list(self._entries().filter(seq__gt=after, seq__lte=self.seq).order_by("seq")[:AT_ONCE]))
+        missed = self._entries().filter(seq__gt=after, seq__lte=self.seq).order_by("seq")
+        return fitting(self._rendered(list(missed[:AT_ONCE])))
 
     def _begin(self, execution: WorkflowExecution) -> list[ExecutionLog]:
         self._graph = parse(execution.version.definition)
@@ -116,12 +117,23 @@ class Window:
             return []
         if not self._kept or self._kept[0][0] > after + 1:
             return None
-        return list(islice((item for item in self._kept if item[0] > after), AT_ONCE))
+        return fitting(item for item in self._kept if item[0] > after)
 
     def frame(self, items: Items, pieces: fragments.Pieces) -> str:
         assert self._execution is not None
         grown = fragments.appended(self._execution, [html for _, html in items])
         return grown + fragments.placed(self.execution_id, pieces)
+
+
+def fitting(items: Iterable[tuple[int, str]]) -> Items:
+    """As many as one frame takes; always one."""
+    length, taken = 0, Items()
+    for item in items:
+        length += len(item[1])
+        if taken and (length > FRAME_LENGTH or len(taken) == AT_ONCE):
+            break
+        taken.append(item)
+    return taken
 
 
 class Hub:

@@ -66,6 +66,7 @@ class Unit:
     opened: list[ExecutionWait] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)  # nodes whose waits are over
     closing: Closing | None = None
+    tries: int = 0
     result: Any = None  # once it is settled: what commit() gave, or the exception
 
 
@@ -129,9 +130,12 @@ class Journal:
                     await self._settle([item])
                 return
             results = [error]
+        except BaseException:  # the drain itself is being ended: nobody may wait for ever
+            for _, done in batch:
+                _resolve(done, OwnershipLost("The journal's writer has stopped."))
+            raise
         for (unit, done), result in zip(batch, results, strict=True):
-            if isinstance(unit, Unit):
-                unit.result = result
+            unit.result = result
             _resolve(done, result)
 
     async def _attempt(self, units: list[Any]) -> list[Any]:
@@ -140,6 +144,8 @@ class Journal:
         until, pause = loop.time() + PATIENCE_S, 0.05
         while True:
             try:
+                for unit in units:
+                    unit.tries += 1
                 return list(await self.run(write, units))
             except (OperationalError, InterfaceError) as error:
                 if not self.is_own:
@@ -254,13 +260,13 @@ def _entries(unit: Unit, closed: bool) -> list[Entry]:
 
 
 def _write_waits(units: Sequence[Unit]) -> None:
-    opened = [wait for unit in units for wait in unit.opened]
-    if opened:
-        ExecutionWait.objects.bulk_create(opened)
+    """Closes first: a step may wait again, and has one open wait at a time."""
     for unit in units:
         if unit.closed:
             waits = ExecutionWait.objects.open().filter(execution=unit.execution_id, node__in=unit.closed)
             waits.update(closed_at=timezone.now())
+    if opened := [wait for unit in units for wait in unit.opened]:
+        ExecutionWait.objects.bulk_create(opened)
 
 
 def _recognise(unit: Unit) -> bool | OwnershipLost:

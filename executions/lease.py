@@ -21,6 +21,9 @@ from django.db import connections
 log = logging.getLogger(__name__)
 
 
+NEW = ".new"
+
+
 class OwnerFile:
     """A file that stays locked for as long as this process lives."""
 
@@ -29,10 +32,13 @@ class OwnerFile:
         self._file: IO[str] | None = None
 
     def lock(self) -> None:
+        """Locked before it has its name: a sweep that met it unlocked would take us for dead."""
         if self._file is None:
             folder().mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w")
+            new = self.path.with_suffix(NEW)
+            self._file = new.open("w")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            new.rename(self.path)
 
     def unlock(self) -> None:
         if self._file is not None:
@@ -48,13 +54,15 @@ def folder() -> Path:
 def dead_owners() -> Iterator[str]:
     """Owners of this machine whose process is gone. Their files are removed when the caller comes back for the next."""
     for path in folder().glob("*"):
-        with path.open("r+") as file:
-            try:
+        if path.suffix == NEW:
+            continue
+        try:
+            with path.open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue  # it lives
-            yield path.name
-            path.unlink(missing_ok=True)
+                yield path.name
+                path.unlink(missing_ok=True)
+        except OSError:
+            continue  # it lives, or another sweep was first
 
 
 class LeaseKeeper:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from executions.data import Data, pack
-from executions.entry import Entry
+from executions.entry import Entry, as_json
 from executions.models import Kind
 from executions.workshop import LINE_LENGTH, Ended, StillRunning
-from workflows.errors import WorkflowStepError
+from workflows.errors import InputError, WorkflowStepError
 from workflows.graph import Node
 from workflows.steps.base import Done, Wait
 from workflows.values import clean, clean_text
@@ -34,7 +34,10 @@ def _entry_for(ended: Ended, node: Node, incoming: Data, handles: tuple[str, ...
         case Done(output=Mapping() as output, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, pack(incoming, clean(dict(output)), handle), ended.took_ms)
         case Wait(until=until, reason=reason):
-            return Entry(Kind.WAITED, *told, {"until": until.isoformat() if until else None, "reason": reason[:200]})
+            if until is not None and until.tzinfo is None:
+                raise TypeError("Wait(until=…) must say its time zone.")
+            data = {"until": until.isoformat() if until else None, "reason": clean_text(reason)[:200]}
+            return Entry(Kind.WAITED, *told, data)
         case asyncio.CancelledError() if is_stopping:
             return Entry(Kind.CANCELLED, *told, None, ended.took_ms)
         case StillRunning() as error:
@@ -62,8 +65,19 @@ def shape(error: BaseException, node: Node, attempt: int) -> dict[str, Any]:
         "step_name": node.label,
         "attempt": attempt,
         "traceback": clean_text("".join(traceback.format_exception(error)))[-TRACE_LENGTH:],
-        "details": clean(error.details) if isinstance(error, WorkflowStepError) else {},
+        "details": _details(error.details) if isinstance(error, WorkflowStepError) else {},
     }
+
+
+def _details(details: dict[str, Any]) -> dict[str, Any]:
+    """Shown on the page and sent to every viewer, so they are facts and not a dump."""
+    try:
+        kept: dict[str, Any] = clean(details)
+    except InputError as error:
+        return {"cut": error.message}
+    if len(text := as_json(kept) or "") <= LINE_LENGTH:
+        return kept
+    return {"cut": f"{text[:LINE_LENGTH]} … ({len(text):,} characters in all)"}
 
 
 class WorkerLost(Exception):

@@ -31,7 +31,7 @@ from executions.workshop import Ended, Line, Workshop
 from workflows import steps
 from workflows.blueprint import Blueprint
 from workflows.steps.base import StepContext, Wait
-from workflows.values import copied
+from workflows.values import clean_text, copied
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,9 @@ class Run:
     def _resume(self, node_id: str) -> None:
         node = self.state.nodes[node_id]
         try:
-            outcome: Any = self.blueprint.step(node_id).resume(self.ledger.incoming[node_id], node.answer)
+            outcome: Any = self.blueprint.step(node_id).resume(
+                copied(self.ledger.incoming[node_id]), copied(node.answer)
+            )
         except Exception as error:
             outcome = error
         took = (timezone.now() - node.started_at).total_seconds() if node.started_at else 0
@@ -229,7 +231,7 @@ class Run:
 
     def _open_wait(self, node: str, attempt: int, wait: Wait) -> None:
         row = ExecutionWait(execution_id=self.execution_id, node=node, attempt=attempt, due_at=wait.until)
-        row.reason = wait.reason[:200]
+        row.reason = clean_text(wait.reason)[:200]
         self._unit.opened.append(row)
         if wait.until:
             self._wake_at(wait.until)
@@ -291,7 +293,8 @@ class Run:
             if self.closing:
                 return
             await self._workshop.stop_all()
-            self._write_down()
+            while self._workshop.has_news:
+                self._write_down()
             for node_id in [node for node in self.state.active if self.state.nodes[node].status == "running"]:
                 attempt = self.state.nodes[node_id].attempt
                 self._note(Entry(Kind.ABANDONED, node_id, attempt, {"reason": "the worker was stopped"}))

@@ -47,6 +47,7 @@ class Worker:
         self._threads: ThreadPoolExecutor | None = None
         self._file = OwnerFile(self.owner)
         self._keeper: LeaseKeeper | None = None
+        self._is_closed = False
 
     # For the process that serves
 
@@ -60,6 +61,8 @@ class Worker:
 
     async def stop(self, grace: float = 5.0) -> None:
         """Takes nothing more; lets executions end within `grace` seconds, then hands them back for others."""
+        if self._is_closed:
+            return
         if self._sweeping:
             self._sweeping.cancel()
             await asyncio.wait([self._sweeping])
@@ -69,10 +72,15 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._sweeping and not self.runs:  # a claim may have got through while we were told to stop
+            await self.journal.run(claim.hand_back, self.owner)
         await self.close()
 
     async def close(self) -> None:
         """Gives back threads, connections and the file; the loop gets a new worker when it needs one."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         if _workers.get(self._loop) is self:
             del _workers[self._loop]
         if self._keeper:

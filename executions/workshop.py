@@ -29,6 +29,8 @@ LINES_NOW = 64
 LINES_LATEST_S = 0.05
 STOP_GRACE_S = 2.0  # what a step may take to end after it was told to stop
 
+LEVELS = ("debug", "info", "warning", "error")
+
 InThread = Callable[[Callable[[], Any]], Future[Any]]
 
 
@@ -98,6 +100,10 @@ class Workshop:
         if self._told:
             self.bell.set()
 
+    @property
+    def has_news(self) -> bool:
+        return bool(self._told)
+
     async def listen(self) -> None:
         """Until something was told, or the bell was rung."""
         await self.bell.wait()
@@ -126,7 +132,7 @@ class Workshop:
         began = perf_counter()
         try:
             outcome: Any = await self._outcome(make(), ctx)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
+        except BaseException as error:  # whatever a step does, its run must hear of it
             outcome = error
         took = round((perf_counter() - began) * 1000)
         self._tell(Ended(ctx.node, ctx.attempt, outcome, took, timezone.now()))
@@ -136,7 +142,7 @@ class Workshop:
             return await step.run(ctx)
         write: Callable[..., object] = ctx.write
         ctx.write = partial(asyncio.get_running_loop().call_soon_threadsafe, write)
-        future = self._in_thread(partial(copy_context().run, step.run, ctx))
+        future = self._in_thread(partial(copy_context().run, _answer, step, ctx))
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -151,6 +157,7 @@ class Workshop:
             self._tell(Ended(node, attempt, error, 0, timezone.now()))
 
     def _write(self, node: str, attempt: int, level: str, text: str) -> None:
+        level = level if level in LEVELS else "info"
         self._tell(Line(node, attempt, level, _shortened(text), timezone.now()))
 
     def _tell(self, told: Line | Ended) -> None:
@@ -163,6 +170,14 @@ class Workshop:
     def _ring_for_lines(self) -> None:
         self._lines_timer = None
         self.bell.set()
+
+
+def _answer(step: Step[Any], ctx: StepContext) -> Any:
+    """In the thread. Exceptions go out as values: a future refuses some of them, such as StopIteration."""
+    try:
+        return step.run(ctx)
+    except BaseException as error:
+        return error
 
 
 def _is_cancelled(told: Line | Ended) -> bool:

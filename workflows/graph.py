@@ -29,7 +29,8 @@ class Node:
 
     @property
     def label(self) -> str:
-        return str(self.data.get("label") or self.id)
+        """What people call it; a label is shown in every row, so a very long one is cut."""
+        return str(self.data.get("label") or self.id)[:200]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Graph:
     def __init__(self, nodes: Iterable[Node], edges: Iterable[Edge], max_parallel: int = 8) -> None:
         self.nodes = {node.id: node for node in nodes}
         self.edges = list(edges)
-        self.max_parallel = max_parallel
+        self.max_parallel = max(1, max_parallel)
         self.incoming: dict[str, list[Edge]] = {node_id: [] for node_id in self.nodes}
         self.outgoing: dict[str, list[Edge]] = {node_id: [] for node_id in self.nodes}
         for edge in self.edges:

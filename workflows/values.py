@@ -15,6 +15,7 @@ from typing import Any
 from workflows.errors import InputError
 
 MAX_DEPTH = 64
+MAX_BITS = 13_952  # 4,200 decimal digits
 UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -53,8 +54,10 @@ def clean(value: Any, depth: int = 0) -> Any:
     """
     if isinstance(value, str):
         return clean_text(value)
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return _writable(value, "output")
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if depth >= MAX_DEPTH:
@@ -82,18 +85,24 @@ def _check(value: Any, where: str, depth: int) -> None:
         _check_text(value, where)
     elif isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{where} is {value}, which JSON cannot hold.", where)
-    elif isinstance(value, dict | list):
+    elif isinstance(value, dict | list | tuple):
         if depth >= MAX_DEPTH:
             raise InputError(f"{where} is nested more than {MAX_DEPTH} levels deep.", where.split(".", maxsplit=1)[0])
         _check_items(value, where, depth)
+    elif isinstance(value, int):
+        _writable(value, where)
+    elif value is not None and not isinstance(value, float):
+        raise InputError(f"{where} is a {type(value).__name__}, which JSON cannot hold.", where)
 
 
-def _check_items(value: dict[str, Any] | list[Any], where: str, depth: int) -> None:
-    if isinstance(value, list):
+def _check_items(value: dict[Any, Any] | list[Any] | tuple[Any, ...], where: str, depth: int) -> None:
+    if isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _check(item, f"{where}[{index}]", depth + 1)
         return
     for key, item in value.items():
+        if not isinstance(key, str):
+            raise InputError(f"{where} has the key {key!r:.80}; the keys of a JSON object are text.", where)
         _check_text(key, f"a key in {where}")
         _check(item, f"{where}.{key}", depth + 1)
 
@@ -101,6 +110,13 @@ def _check_items(value: dict[str, Any] | list[Any], where: str, depth: int) -> N
 def _check_text(text: str, where: str) -> None:
     if clean_text(text) != text:
         raise InputError(f"{where} holds a NUL or half of a surrogate pair, which no database keeps.", where)
+
+
+def _writable(number: int, where: str) -> int:
+    """Python refuses to write out whole numbers of more than 4,300 digits."""
+    if number.bit_length() > MAX_BITS:
+        raise InputError(f"{where} holds a whole number with more than 4,200 digits.", where)
+    return number
 
 
 def _refuse_constant(name: str) -> Any:

@@ -16,7 +16,7 @@ from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 
 GOING_AWAY = 4012  # to our pages: the server restarts, come back soon (a browser may close with 3000-4999 alone)
-MESSAGE_BYTES = 64 * 1024  # what a page has to say over its socket is a number
+MESSAGE_BYTES = 4 * 1024 * 1024  # both ways: a page says a number, but what it is sent may be a long traceback
 
 logging.getLogger("daphne").setLevel(logging.WARNING)
 # WhiteNoise streams from a thread, which is fine for files as small as ours.

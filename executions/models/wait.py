@@ -10,6 +10,8 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from workflows.values import require
+
 
 class WaitQuerySet(models.QuerySet["ExecutionWait"]):
     def open(self) -> WaitQuerySet:
@@ -23,7 +25,7 @@ class WaitQuerySet(models.QuerySet["ExecutionWait"]):
 class ExecutionWait(models.Model):
     """Opened and closed by the execution's owner, together with the entries that say so; answered by others."""
 
-    execution = models.ForeignKey("WorkflowExecution", models.CASCADE, related_name="waits", db_index=False)
+    execution = models.ForeignKey("WorkflowExecution", models.CASCADE, related_name="waits")
     node = models.CharField(max_length=64)
     attempt = models.PositiveIntegerField(default=1)
     reason = models.CharField(max_length=200, blank=True)
@@ -39,13 +41,21 @@ class ExecutionWait(models.Model):
 
     class Meta:
         ordering = ("execution", "pk")
-        constraints = (models.UniqueConstraint(fields=["execution", "node", "attempt"], name="one_wait_an_attempt"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["execution", "node"], condition=Q(closed_at=None), name="one_open_wait_a_step"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"#{self.execution_id} {self.node}"
 
     def answer_once(self, answer: Any = None, by: Any = None) -> bool:
-        """Ends the wait; True for the one call that did. The nudge goes with it, so the answer cannot be missed."""
+        """Ends the wait; True for the one call that did. The nudge goes with it, so the answer cannot be missed.
+
+        Raises InputError for an answer that cannot be kept.
+        """
+        require(answer, "answer")
         with transaction.atomic():
             waiting = ExecutionWait.objects.open().filter(pk=self.pk, answered_at=None)
             if not waiting.update(answered_at=timezone.now(), answered_by=by, answer=answer):

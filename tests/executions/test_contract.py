@@ -226,7 +226,9 @@ async def test_an_input_that_cannot_be_kept_is_refused(what: str) -> None:
     assert not await WorkflowExecution.objects.aexists()
 
 
-@pytest.mark.parametrize("given", [{"a": "ü 😀 \u2028 \x01"}, {"": 0}, deep(64), {"n": 2**80, "f": 1.5e-300, "b": [None]}])
+@pytest.mark.parametrize(
+    "given", [{"a": "ü 😀 \u2028 \x01"}, {"": 0}, deep(64), {"n": 2**80, "f": 1.5e-300, "b": [None]}]
+)
 async def test_any_other_json_object_comes_through_unchanged(given: dict[str, Any]) -> None:
     result = await run(chain(node("a", "default")), given)
     assert result.output_data == given

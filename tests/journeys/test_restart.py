@@ -158,6 +158,6 @@ def assert_no_finished_step_was_repeated(server: Server, execution_id: int, befo
     told = Counter(kinds(server.journal(execution_id)))
     for node in ("in", "short", "after"):
         assert told["started", node] == told["completed", node] == 1
-    for kind, node in kinds(before):
-        assert kind != "completed" or told[kind, node] == 1
+    for done in set(kinds(before)):
+        assert done[0] != "completed" or told[done] == 1
     assert told["completed", "long"] == told["completed", "out"] == told["finished", None] == 1

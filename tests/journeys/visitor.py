@@ -101,7 +101,8 @@ def badge(page: Page) -> Locator:
 
 def shown(page: Page) -> list[int]:
     """The numbers of the entries that the page shows, from top to bottom."""
-    return page.eval_on_selector_all("ol.log > li", "items => items.map(item => Number(item.dataset.seq))")  # type: ignore[no-any-return]
+    found: list[int] = page.eval_on_selector_all("ol.log > li", "items => items.map(item => Number(item.dataset.seq))")
+    return found
 
 
 def line(page: Page, text: str) -> Locator:

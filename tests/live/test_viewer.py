@@ -223,6 +223,21 @@ async def test_a_version_that_cannot_be_read_any_more_can_still_be_watched(
     assert await viewer.sees(1) == [1]
 
 
+async def test_a_viewer_that_fails_is_let_go_so_that_its_page_comes_back(
+    watch: Any, alice: User, execution_id: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the socket stays open and its page says "Live" for ever, while nothing comes any more."""
+    last = await grow(execution_id, 3)
+    failing_once(monkeypatch, hub.Window, "earlier")
+    viewer = await watch(alice)
+    await viewer.hello()
+    assert not 4400 <= await viewer.closed_with() < 4500
+    caplog.clear()  # it was said aloud, as it should be
+    again = await watch(alice)
+    await again.hello()
+    assert await again.sees(last) == list(range(1, last + 1))
+
+
 def failing_once(monkeypatch: pytest.MonkeyPatch, where: Any, name: str) -> None:
     real, answers = getattr(where, name), iter([OperationalError("the database is away"), None])
 

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
+from django.db.models import ProtectedError
 
 from executions.engine import WorkflowEngine
 from executions.models import WorkflowExecution
@@ -106,6 +107,7 @@ def test_who_leaves_the_team_loses_the_right_at_once(bob: User, team: Group) -> 
 
 def test_a_private_workflow_does_not_become_everybodys_when_its_owner_is_deleted(alice: User, charlie: User) -> None:
     workflow = Workflow.objects.create(name="private", owner=alice)
-    alice.delete()
+    with pytest.raises(ProtectedError):
+        alice.delete()
     workflow.refresh_from_db()
     assert not can(charlie, "view", workflow) and not visible_to(charlie)

@@ -34,7 +34,9 @@ class WorkflowVersion(models.Model):
         return f"version {self.number}" if self.number else "draft"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.digest = self.digest or digest(self.definition)
+        if not self._state.adding:
+            raise TypeError("A version never changes: publish a new one.")
+        self.digest = digest(self.definition)
         super().save(*args, **kwargs)
 
 

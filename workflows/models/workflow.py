@@ -11,9 +11,10 @@ from django.db.models import Max
 from django.utils import timezone
 
 from workflows import steps
-from workflows.errors import DefinitionError, Problem
+from workflows.errors import DefinitionError, InputError, Problem
 from workflows.graph import Graph, check, parse
-from workflows.models.version import WorkflowVersion
+from workflows.models.version import WorkflowVersion, digest
+from workflows.values import copied, require
 
 
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
@@ -27,10 +28,9 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
 class Workflow(models.Model):
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="workflows"
-    )
-    group = models.ForeignKey("auth.Group", models.SET_NULL, null=True, blank=True, related_name="workflows")
+    # Protected: without owner and group a workflow is everybody\'s to see, so it is handed over before they go.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="workflows")
+    group = models.ForeignKey("auth.Group", models.PROTECT, null=True, blank=True, related_name="workflows")
     is_active = models.BooleanField(default=True)
     max_parallel = models.PositiveSmallIntegerField(
         default=8,
@@ -57,9 +57,8 @@ class Workflow(models.Model):
     @property
     def definition(self) -> dict[str, Any]:
         """What is being edited: the draft, else what runs now, else nothing."""
-        if self.draft is not None:
-            return dict(self.draft)
-        return self.published.definition if self.published else {"nodes": [], "edges": []}
+        kept = self.draft if self.draft is not None else self.published and self.published.definition
+        return copied(kept) if kept is not None else {"nodes": [], "edges": []}
 
     @property
     def is_runnable(self) -> bool:
@@ -85,9 +84,9 @@ class Workflow(models.Model):
         return version
 
     def keep_draft(self, definition: Any) -> None:
-        """Keeps a definition that is not ready to run. What already runs is no draft."""
-        same = self.published is not None and self.published.definition == definition
-        self.draft = None if same else definition
+        """Keeps a definition that is not ready to run. What already runs is no draft. Raises InputError for no JSON."""
+        require(definition, "definition")
+        self.draft = None if self._runs(definition) else definition
         self.save(update_fields=["draft", "updated_at"])
 
     def archive(self) -> None:
@@ -98,12 +97,19 @@ class Workflow(models.Model):
     def _version_of(self, definition: dict[str, Any], by: Any, note: str) -> WorkflowVersion:
         # The row's lock makes two publishers take different numbers.
         Workflow.objects.select_for_update().get(pk=self.pk)
-        if self.published and self.published.definition == definition:
+        if self.published and self._runs(definition):
             return self.published
         last = self.versions.aggregate(last=Max("number"))["last"] or 0
         return self.versions.create(definition=definition, number=last + 1, created_by=by, note=note)
 
+    def _runs(self, definition: Any) -> bool:
+        return self.published is not None and self.published.digest == digest(definition)
+
 
 def definition_problems(definition: Any) -> list[Problem]:
-    """Everything that is wrong with a definition: structure, then kinds, configs and handles."""
+    """Everything that is wrong with a definition: no JSON that can be kept, structure, kinds, configs, handles."""
+    try:
+        require(definition, "definition")
+    except InputError as error:
+        return [Problem("graph.unkeepable", error.message, field=error.field)]
     return check(definition) or steps.problems(parse(definition))

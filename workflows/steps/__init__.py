@@ -7,6 +7,7 @@ entry-point group "stepstream.steps". A later registration of a taken name is re
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
@@ -78,7 +79,7 @@ def problems(graph: Graph) -> list[Problem]:
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
-        known = ", ".join(kinds())
+        known = textwrap.shorten(", ".join(kinds()), 120, placeholder=" …")
         text = f"Step “{node.label}” has the unknown type “{node.type[:80]}”. Known types: {known}."
         yield Problem("step.unknown_type", text, node.id, "type")
         return

@@ -1,0 +1,347 @@
+"""Every page, wide and narrow, light and dark, and by keyboard alone; and the run form, which loses nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.journeys.conftest import Visit, serving
+from tests.journeys.server import OWNER, PASSWORD, Server
+from tests.journeys.visitor import Visitor, badge
+
+SIZES = {"wide": (1440, 900), "narrow": (360, 740)}
+LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitaensmuetze" * 3
+#: Names and values that break a page which is not careful.
+AWKWARD = {
+    "nodes": [
+        {"id": "in", "type": "input", "data": {"label": LONG_WORD[:80]}},
+        {"id": "work", "type": "process", "data": {"label": "Trim every text that comes in, however deep it is"}},
+        {"id": "side", "type": "process", "data": {"label": "Beside it"}},
+        {"id": "out", "type": "output", "data": {"label": "End"}},
+    ],
+    "edges": [
+        {"source": "in", "target": "work"},
+        {"source": "in", "target": "side"},
+        {"source": "work", "target": "out"},
+        {"source": "side", "target": "out"},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def server(prepared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for the whole file: nothing here goes away."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(prepared, tmp_path_factory.mktemp("look")))
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def places(server: Server) -> dict[str, str]:
+    """Every page by what it shows."""
+    by_name = {item["name"]: item["id"] for item in server.api("GET", "/workflows/?limit=100")["items"]}
+    example = {name.split()[0]: number for name, number in by_name.items()}
+    awkward = server.publish(f"Awkward {LONG_WORD}", AWKWARD)
+    completed = server.run(awkward, {LONG_WORD: LONG_WORD, "more": [LONG_WORD] * 3})
+    failed = server.run(example["Refund"], {"customer": LONG_WORD})
+    running = server.run(example["Bread"])
+    waiting = server.run(example["Follow-up"], {"customer": "A", "promise": "B", "colleague": "C"})
+    server.until(completed, "completed")
+    server.until(failed, "failed")
+    server.until(running, "running")
+    server.until(waiting, "waiting")
+    return {
+        "workflows": "/",
+        "workflows found": "/?q=bread",
+        "no workflows": "/?q=nothing-has-this-name",
+        "new workflow": "/workflows/new/",
+        "an example": f"/workflows/{example['Order']}/",
+        "an awkward workflow": f"/workflows/{awkward}/",
+        "run form": f"/workflows/{example['Refund']}/run/",
+        "executions": "/executions/",
+        "no executions": "/executions/?workflow=987654",
+        "completed": f"/executions/{completed}/",
+        "failed": f"/executions/{failed}/",
+        "running": f"/executions/{running}/",
+        "waiting": f"/executions/{waiting}/",
+        "steps": f"/executions/{completed}/steps/",
+        "a step": f"/executions/{completed}/steps/in/",
+        "a failed step": f"/executions/{failed}/steps/check/",
+        "a step never reached": f"/executions/{failed}/steps/paid/",
+        "entries": f"/executions/{completed}/entries/?before=5",
+        "password": "/password/",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_page_fits_and_says_what_it_is(
+    server: Server, visit: Visit, places: dict[str, str], size: str, scheme: str
+) -> None:
+    width, height = SIZES[size]
+    visitor = visit(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = visitor.page()
+    page.goto("/sign-in/")
+    wrong = looks(page, "sign-in")
+    page = visitor.signed_in()
+    for name, url in places.items():
+        page.goto(url)
+        wrong += looks(page, name)
+    for status, url in ((404, "/nothing/here/"), (404, "/executions/987654/"), (410, "/welcome/MQ/used-up/")):
+        visitor.expects(status)
+        page.goto(url)
+        wrong += looks(page, url)
+    assert wrong == []
+
+
+def looks(page: Page, name: str) -> list[str]:
+    """What is wrong with how a page is built."""
+    found = page.evaluate(LOOK)
+    wrong = [f"{name}: {found[what]} {what}" for what in ("h1", "main") if found[what] != 1]
+    if not found["title"].endswith("Stepstream") or found["title"].strip(" ·") == "":
+        wrong.append(f"{name}: titled “{found['title']}”")
+    if found["overflow"] > 0:
+        wrong.append(f"{name}: {found['overflow']} px too wide, by {found['culprits']}")
+    return wrong + [f"{name}: the id {twice} twice" for twice in found["twice"]]
+
+
+LOOK = """() => {
+    const root = document.documentElement;
+    const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+    const cuts = e => /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
+    const scrolls = e => e && e !== root && (cuts(e) || scrolls(e.parentElement));
+    const culprits = [...document.querySelectorAll('main *')]
+        .filter(e => e.getBoundingClientRect().right > root.clientWidth + 1 && !scrolls(e.parentElement)).slice(0, 4)
+        .map(e => `${e.tagName.toLowerCase()}.${e.getAttribute('class') ?? ''}`);
+    return {
+        h1: document.querySelectorAll('h1').length, main: document.querySelectorAll('main').length,
+        title: document.title, overflow: root.scrollWidth - root.clientWidth, culprits,
+        twice: ids.filter((id, at) => ids.indexOf(id) !== at),
+    };
+}"""
+
+
+def test_light_and_dark_differ_and_both_can_be_read(server: Server, visit: Visit, places: dict[str, str]) -> None:
+    colours = {}
+    for scheme in ("light", "dark"):
+        page = visit(color_scheme=scheme).signed_in()
+        page.goto(places["completed"])
+        colours[scheme] = page.evaluate(COLOURS)
+    assert brightness(colours["light"][1]) > 200 > 90 > brightness(colours["light"][0])
+    assert brightness(colours["dark"][1]) < 60 < 150 < brightness(colours["dark"][0])
+
+
+#: Of the text, and of the first thing behind it that is not clear.
+COLOURS = """() => {
+    const clear = 'rgba(0, 0, 0, 0)', of = e => getComputedStyle(e);
+    const places = [document.querySelector("main"), document.body, document.documentElement];
+    const behind = places.map(e => of(e).backgroundColor);
+    return [of(document.body).color, behind.find(colour => colour !== clear) ?? 'rgb(255, 255, 255)'];
+}"""
+
+
+def brightness(colour: str) -> float:
+    parts = [float(part) for part in re.findall(r"[\d.]+", colour)[:3]]
+    return sum(parts) / 3
+
+
+def test_the_api_docs_and_the_admin_work_under_our_policy(server: Server, visit: Visit) -> None:
+    page = visit().signed_in()
+    page.goto("/api/docs")
+    expect(page.get_by_text("/api/workflows/{workflow_id}/execute")).to_be_visible()
+    page.goto("/admin/executions/workflowexecution/")
+    expect(page.get_by_role("heading", name="Select workflow execution")).to_be_visible()
+
+
+# By keyboard alone
+
+
+def test_the_main_job_by_keyboard_alone(server: Server, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page()
+    page.goto("/sign-in/")
+    tab_to(page, page.get_by_label("Username"))
+    page.keyboard.type(OWNER)
+    tab_to(page, page.get_by_label("Password"))
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Workflows")
+
+    tab_to(page, page.get_by_role("link", name="Bread and glaze: two timers to watch", exact=True))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Bread and glaze: two timers to watch")
+    tab_to(page, page.get_by_role("main").get_by_role("link", name="Run", exact=True))
+    page.keyboard.press("Enter")
+    field = page.get_by_label("Input")
+    tab_to(page, field)
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type('{"bread": "typed"}')
+    page.keyboard.press("Control+Enter")
+    expect(badge(page)).to_have_text("Running")
+    expect(page.locator("#live")).to_have_text("Live")
+    expect(page.get_by_text("typed").first).to_be_visible()
+
+    tab_to(page, page.get_by_role("button", name="Cancel"))
+    page.keyboard.press("Enter")
+    expect(badge(page)).to_have_text("Cancelled")
+    expect(page.locator("#live")).to_have_text("Finished")
+    assert page.evaluate("() => document.activeElement !== null")
+
+
+def test_the_first_tab_offers_to_skip_the_menu(server: Server, visit: Visit) -> None:
+    page = visit().signed_in()
+    page.goto("/executions/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def tab_to(page: Page, there: Locator, most: int = 60) -> None:
+    """By the Tab key; wherever the focus comes on the way, it can be seen."""
+    for _ in range(most):
+        if there.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+        place = page.evaluate(FOCUS)
+        assert place["is_seen"], f"The focus cannot be seen on {place['what']}"
+    raise AssertionError(f"{there} is not within {most} steps of the Tab key")
+
+
+#: Is there a ring, an outline or a shadow around what has the focus, or around what holds it?
+FOCUS = """() => {
+    const at = document.activeElement;
+    const hasOutline = s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0;
+    const hasRing = e => hasOutline(getComputedStyle(e)) || getComputedStyle(e).boxShadow !== 'none';
+    const inSvg = at.ownerSVGElement ? [...at.querySelectorAll('*')] : [];
+    const isDrawn = inSvg.some(e => getComputedStyle(e).strokeWidth !== '0px');
+    return {
+        is_seen: at === document.body || hasRing(at) || hasRing(at.parentElement) || isDrawn,
+        what: at.outerHTML.slice(0, 120),
+    };
+}"""
+
+
+# The run form
+
+
+def test_a_double_click_on_run_gives_one_execution(server: Server, visit: Visit) -> None:
+    page = visit().signed_in()
+    workflow_id = server.publish("Clicked", AWKWARD)
+    page.goto(f"/workflows/{workflow_id}/run/")
+    page.get_by_role("button", name="Run").dblclick()
+    page.wait_for_url(re.compile(r"/executions/\d+/$"))
+    expect(badge(page)).to_have_text("Completed")
+    assert len(executions_of(server, workflow_id)) == 1
+
+
+def test_ctrl_enter_twice_gives_one_execution(server: Server, visit: Visit) -> None:
+    page = visit().signed_in()
+    workflow_id = server.publish("Pressed", AWKWARD)
+    page.goto(f"/workflows/{workflow_id}/run/")
+    page.get_by_label("Input").focus()
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url(re.compile(r"/executions/\d+/$"))
+    expect(badge(page)).to_have_text("Completed")
+    assert len(executions_of(server, workflow_id)) == 1
+
+
+def test_going_back_and_running_again_gives_a_second_one(server: Server, visit: Visit) -> None:
+    page = visit().signed_in()
+    workflow_id = server.publish("Twice", AWKWARD)
+    page.goto(f"/workflows/{workflow_id}/run/")
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_url(re.compile(r"/executions/\d+/$"))
+    page.go_back()
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_url(re.compile(r"/executions/\d+/$"))
+    expect(badge(page)).to_have_text("Completed")
+    assert len(executions_of(server, workflow_id)) == 2
+
+
+def executions_of(server: Server, workflow_id: int) -> list[Any]:
+    return server.rows("SELECT id FROM executions_workflowexecution WHERE workflow_id = ?", workflow_id)
+
+
+TYPED = ('{"name": "Ada",\n  "list": [1, 2,,]}', '["a list"]', "hello", '{"n": NaN}', '{"a": "\\ud800"}', "[" * 5_000)
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_an_input_that_is_no_object_stays_as_typed_with_the_error_at_the_field(
+    server: Server, visit: Visit, script: bool
+) -> None:
+    visitor = visit(java_script_enabled=script)
+    visitor.expects(422)
+    page = visitor.signed_in()
+    workflow_id = server.publish("Typed", AWKWARD)
+    page.goto(f"/workflows/{workflow_id}/run/")
+    for typed in TYPED:
+        refused_and_kept(page, typed)
+    assert executions_of(server, workflow_id) == []
+    page.get_by_label("Input").fill('{"name": "Ada"}')
+    page.get_by_role("button", name="Run").click()
+    expect(badge(page)).to_have_text("Completed")
+
+
+def refused_and_kept(page: Page, typed: str) -> None:
+    field = page.get_by_label("Input")
+    field.fill(typed)
+    page.get_by_role("button", name="Run").click()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_value(typed)
+    told = field.get_attribute("aria-describedby") or ""
+    error = page.locator(", ".join(f"#{name}" for name in told.split())).and_(page.get_by_role("alert"))
+    expect(error).to_be_visible()
+    assert len(error.inner_text().strip()) > 10
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_a_definition_that_is_wrong_stays_as_typed_and_names_what_is_wrong(
+    server: Server, visit: Visit, script: bool
+) -> None:
+    visitor = visit(java_script_enabled=script)
+    visitor.expects(422)
+    page = visitor.signed_in()
+    name = f"Mine, script {script}"
+    page.goto("/workflows/new/")
+    page.get_by_label("Name").fill(name)
+    loop = {"nodes": [{"id": "a", "type": "wizard"}], "edges": [{"source": "a", "target": "b"}]}
+    for typed in (json.dumps(loop), "{not json"):
+        page.get_by_label("Definition").fill(typed)
+        page.get_by_role("button", name="Publish").click()
+        expect(page.get_by_role("alert").first).to_be_visible()
+        expect(page.get_by_label("Definition")).to_have_value(typed)
+        expect(page.get_by_label("Name")).to_have_value(name)
+    assert server.rows("SELECT id FROM workflows_workflow WHERE name = ?", name) == []
+    page.get_by_label("Definition").fill(json.dumps(AWKWARD))
+    page.get_by_role("button", name="Publish").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+def test_signed_out_elsewhere_a_cancel_leads_to_the_sign_in(server: Server, visit: Visit) -> None:
+    """The page is still there when its session is not: what is asked of it must not end in silence."""
+    visitor: Visitor = visit()
+    page = visitor.signed_in()
+    bread = next(item["id"] for item in server.api("GET", "/workflows/?limit=100")["items"] if "Bread" in item["name"])
+    execution_id = server.run(bread)
+    page.goto(f"/executions/{execution_id}/")
+    expect(page.locator("#live")).to_have_text("Live")
+    visitor.context.clear_cookies()
+    visitor.expects(403)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    assert server.status(execution_id) == "running"
+
+
+def test_a_browser_is_at_hand(browser: Browser) -> None:
+    assert browser.is_connected()
