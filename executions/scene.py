@@ -6,9 +6,11 @@ Nothing here depends on who looks: rights stand in the page's shell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
+
+from django.conf import settings
 
 from executions import words
 from executions.models import WorkflowExecution
@@ -36,6 +38,7 @@ class Scene:
     word: str
     is_final: bool
     is_cancelling: bool
+    taken_over_by: datetime | None
     failure: dict[str, Any] | None
     begun: datetime
     ended: datetime | None
@@ -67,7 +70,7 @@ def scene(execution: WorkflowExecution, graph: Graph, state: State, now: datetim
     begun = execution.started_at or _first_start(state) or execution.created_at
     ended = _end(execution, state) if state.status else None
     scale = axis(begun, ended, now)
-    is_cancelling = state.cancel_requested and state.status is None
+    is_cancelling = (state.cancel_requested or execution.is_cancelling) and state.status is None
     whole = whole or len(graph.nodes) <= LARGE
     drawing = drawing_of(graph) if whole else None
     seen = [lane(graph.nodes[node_id], state, scale) for node_id in (graph.order if whole else busiest(state, BUSY))]
@@ -79,6 +82,7 @@ def scene(execution: WorkflowExecution, graph: Graph, state: State, now: datetim
         word=words.STATUS["cancelling" if is_cancelling else status],
         is_final=state.status is not None,
         is_cancelling=is_cancelling,
+        taken_over_by=_takeover(execution, now) if state.status is None else None,
         failure=None if state.cancel_requested else state.failure,
         begun=begun,
         ended=ended,
@@ -109,6 +113,12 @@ def _status(execution: WorkflowExecution, state: State) -> str:
     if not state.started:
         return "pending"
     return "waiting" if state.active and not state.running else "running"
+
+
+def _takeover(execution: WorkflowExecution, now: datetime) -> datetime | None:
+    """When its lease ends, once its owner has missed to renew it: it may be gone, and nobody else has noticed yet."""
+    since = settings.ENGINE["LEASE_SECONDS"] - 1.5 * settings.ENGINE["RENEW_SECONDS"]
+    return execution.due_at if execution.owner and execution.due_at < now + timedelta(seconds=since) else None
 
 
 def _first_start(state: State) -> datetime | None:

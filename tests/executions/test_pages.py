@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from executions import fragments, scene
 from executions.engine import WorkflowEngine
@@ -283,6 +284,16 @@ def test_being_cancelled_is_said_until_it_is_true(begun: Write, as_alice: Client
     execution = begun("running", ("started", "work", {}), ("cancel_requested", None, {"by": None}))
     text = as_alice.get(page(execution)).text
     assert "data-cancelling" in text and "Cancelling…" in text
+
+
+@pytest.mark.parametrize(("seconds_left", "is_said"), [(25, False), (8, True)])
+def test_a_silent_worker_is_said_and_until_when(
+    running: WorkflowExecution, as_alice: Client, seconds_left: int, is_said: bool
+) -> None:
+    """A lease of thirty seconds that is renewed every ten has eight left only where its owner is gone or stuck."""
+    rows = WorkflowExecution.objects.filter(pk=running.pk)
+    rows.update(owner="somebody", due_at=timezone.now() + timedelta(seconds=seconds_left))
+    assert (b"Another takes over at" in as_alice.get(page(running)).content) is is_said
 
 
 def test_the_log_begins_with_its_newest_entries_and_the_rest_comes_on_demand(begun: Write, as_alice: Client) -> None:
