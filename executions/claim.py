@@ -6,7 +6,6 @@ claim raises the fence, and with it every write of an earlier owner is refused.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,9 +18,9 @@ from django.utils import timezone
 
 from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
-from workflows.blueprint import Blueprint
+from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, WorkflowExecutionError
-from workflows.models import Workflow, WorkflowVersion
+from workflows.models import Workflow
 
 TABLE = WorkflowExecution._meta.db_table
 
@@ -238,23 +237,3 @@ def release_dead(owners: Iterable[str]) -> int:
 def _parts(ids: Collection[int], size: int = 500) -> Iterable[list[int]]:
     listed = list(ids)
     return (listed[start : start + size] for start in range(0, len(listed), size))
-
-
-_blueprints: OrderedDict[tuple[str, int], Blueprint | DefinitionError] = OrderedDict()
-
-
-def blueprint_of(version: WorkflowVersion, max_parallel: int) -> Blueprint | DefinitionError:
-    """Kept by content: a version never changes, and equal definitions share one."""
-    key = (version.digest, max_parallel)
-    if key not in _blueprints:
-        _blueprints[key] = _drawn(version, max_parallel)
-        while len(_blueprints) > 256:
-            _blueprints.popitem(last=False)
-    return _blueprints[key]
-
-
-def _drawn(version: WorkflowVersion, max_parallel: int) -> Blueprint | DefinitionError:
-    try:
-        return Blueprint(version.definition, max_parallel)
-    except DefinitionError as error:
-        return error

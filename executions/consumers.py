@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from importlib import import_module
 from typing import Any
 
@@ -25,7 +26,9 @@ from workflows.permissions import visible
 
 SessionStore = import_module(settings.SESSION_ENGINE).SessionStore
 NONSENSE, SIGNED_OUT, NO_RIGHT, UNKNOWN = 4400, 4401, 4403, 4404  # 44xx tells a page not to come back
+FAILED = 4011  # ours is the fault: the page comes back
 RECHECK_S = 10.0
+log = logging.getLogger(__name__)
 
 
 class ExecutionWorker(AsyncConsumer):
@@ -50,6 +53,7 @@ class ExecutionViewer(AsyncWebsocketConsumer):
 
     window: Window | None = None
     pump: asyncio.Task[None] | None = None
+    is_closed = False
 
     async def connect(self) -> None:
         self.execution_id: int = self.scope["url_route"]["kwargs"]["execution_id"]
@@ -62,6 +66,8 @@ class ExecutionViewer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         after = _after(text_data)
+        if self.is_closed:
+            return
         if after is None:
             await self.close(NONSENSE)
         elif self.pump is None and not await self._refusal():
@@ -75,16 +81,29 @@ class ExecutionViewer(AsyncWebsocketConsumer):
         if self.window:
             current_hub().leave(self.window, self.bell.set)
 
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Nothing is sent after it."""
+        self.is_closed = True
+        await super().close(code, reason)
+
     async def _pump(self, window: Window) -> None:
+        try:
+            await self._stream(window)
+        except Exception:
+            log.exception("A page is let go and comes back", extra={"execution": self.execution_id})
+            await self.close(FAILED)
+
+    async def _stream(self, window: Window) -> None:
         checked = asyncio.get_running_loop().time()
-        while True:
+        while not self.is_closed:
             await self._wait()
             if asyncio.get_running_loop().time() - checked > RECHECK_S:
                 if refusal := await self._refusal():
                     await self.close(refusal)
                     return
                 checked = asyncio.get_running_loop().time()
-            await self._send_news(window)
+            if not self.is_closed:
+                await self._send_news(window)
 
     async def _wait(self) -> None:
         with contextlib.suppress(TimeoutError):

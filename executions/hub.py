@@ -21,7 +21,8 @@ from django.db import connections
 from executions import fragments, live
 from executions.models import ExecutionLog, Kind, WorkflowExecution
 from executions.planner import State, fold
-from workflows.graph import Graph, parse
+from workflows.blueprint import Blueprint, blueprint_of
+from workflows.graph import Graph
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ FRAME_LENGTH = 256 * 1024  # characters of them; the server refuses to send much
 KEPT = 2_000  # rendered entries in memory, for viewers that lag a little
 HEARTBEAT_S = 2.0
 FLUSH_S = 0.03
+BUSY_FLUSH_S = 0.2  # in a flood: fewer and larger frames, which a browser lays out once
+BUSY = 50  # entries in one read
 
 Items = list[tuple[int, str]]
 
@@ -52,7 +55,7 @@ class Window:
         self.bell = asyncio.Event()
         self.pieces: fragments.Pieces = {}
         self.seq = 0
-        self.is_gone = False
+        self.is_gone = self.is_busy = False
         self._execution: WorkflowExecution | None = None
         self._graph, self._state = Graph([], []), State()
         self._kept: deque[tuple[int, str]] = deque(maxlen=KEPT)
@@ -62,10 +65,11 @@ class Window:
     def read(self) -> News | None:
         """What is new since the last read; None where the execution has been deleted."""
         rows = WorkflowExecution.objects.select_related("workflow", "version", "started_by")
-        first, self._execution = self._execution is None, rows.filter(pk=self.execution_id).first()
-        if self._execution is None:
+        execution = rows.filter(pk=self.execution_id).first()
+        if execution is None:
             return None
-        new = self._begin(self._execution) if first else self._read_on()
+        new = self._read_on() if self._execution else self._begin(execution)
+        self._execution = execution  # last: a first read that failed is made again
         only_lines = bool(new) and all(entry.kind == Kind.LOGGED for entry in new)
         pieces = None if only_lines else fragments.pieces(self._execution, self._graph, self._state)
         return News(self._rendered(new), self._state.seq, pieces)
@@ -76,7 +80,8 @@ class Window:
         return fitting(self._rendered(list(missed[:AT_ONCE])))
 
     def _begin(self, execution: WorkflowExecution) -> list[ExecutionLog]:
-        self._graph = parse(execution.version.definition)
+        blueprint = blueprint_of(execution.version, execution.workflow.max_parallel)
+        self._graph = blueprint.graph if isinstance(blueprint, Blueprint) else Graph([], [])
         last = self._entries().order_by("-seq").values_list("seq", flat=True).first() or 0
         self._state = fold(self._entries().told().filter(seq__lte=last).order_by("seq").iterator(1_000))
         self._state.seq = last
@@ -102,6 +107,7 @@ class Window:
         is_new = bool(news.items) or self.seq != news.seq or (news.pieces is not None and news.pieces != self.pieces)
         self._kept.extend(news.items)
         self.seq = news.seq
+        self.is_busy = len(news.items) >= BUSY
         self.pieces = self.pieces if news.pieces is None else news.pieces
         if len(news.items) == AT_ONCE:
             self.bell.set()
@@ -178,7 +184,7 @@ class Hub:
             if await self._read(window):
                 for viewer in list(window.viewers):
                     viewer()
-            await asyncio.sleep(FLUSH_S)
+            await asyncio.sleep(BUSY_FLUSH_S if window.is_busy else FLUSH_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S * (10 if window.is_final else 1)):
                     await window.bell.wait()

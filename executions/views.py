@@ -21,7 +21,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from executions import fragments
-from executions.claim import blueprint_of
 from executions.engine import WorkflowEngine
 from executions.forms import RunForm, new_key
 from executions.models import ExecutionLog, ExecutionStatus, WorkflowExecution
@@ -29,7 +28,7 @@ from executions.planner import State, fold
 from executions.scene import Scene, scene
 from executions.timeline import lane
 from workflows import steps as step_kinds
-from workflows.blueprint import Blueprint
+from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import InputError, WorkflowExecutionError
 from workflows.graph import Graph, Node
 from workflows.models import Workflow, WorkflowVersion

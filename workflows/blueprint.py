@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import OrderedDict
+from typing import Any, Protocol
 
 from workflows import steps
+from workflows.errors import DefinitionError
 from workflows.graph import Graph, parse
 
 
@@ -19,3 +21,30 @@ class Blueprint:
         if node_id not in self._steps:
             self._steps[node_id] = steps.make(self.graph.nodes[node_id])
         return self._steps[node_id]
+
+
+class Version(Protocol):
+    """What is needed of a WorkflowVersion."""
+
+    digest: str
+    definition: Any
+
+
+_blueprints: OrderedDict[tuple[str, int], Blueprint | DefinitionError] = OrderedDict()
+
+
+def blueprint_of(version: Version, max_parallel: int) -> Blueprint | DefinitionError:
+    """Kept by content: a version never changes, and equal definitions share one."""
+    key = (version.digest, max_parallel)
+    if key not in _blueprints:
+        _blueprints[key] = _drawn(version, max_parallel)
+        while len(_blueprints) > 256:
+            _blueprints.popitem(last=False)
+    return _blueprints[key]
+
+
+def _drawn(version: Version, max_parallel: int) -> Blueprint | DefinitionError:
+    try:
+        return Blueprint(version.definition, max_parallel)
+    except DefinitionError as error:
+        return error

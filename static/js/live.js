@@ -1,7 +1,7 @@
 // The execution page while it is live. Loaded before htmx, so that the first connection is not missed.
 // It keeps no state that the page does not show: where to go on is read from the last entry.
 (() => {
-  const KEPT = 5000;           // rows in the page while it follows its end
+  const KEPT = 1000;           // rows in the page while it follows its end: layout grows with them
   const KEPT_IN_ALL = 20000;   // and while somebody reads further up
   const live = document.getElementById("live"), box = document.getElementById("log-box");
   const follow = document.getElementById("follow"), count = document.getElementById("entries-count");
@@ -85,7 +85,11 @@
 
   box.addEventListener("scroll", () => { follow.checked = isAtEnd(); heightBefore = box.scrollHeight; }, { passive: true });
   follow.addEventListener("change", () => { if (follow.checked) toEnd(); });
-  document.getElementById("level")?.addEventListener("change", () => { if (follow.checked) toEnd(); });
+  const level = document.getElementById("level");
+  const show = () => { level.closest(".x-log").dataset.show = level.value; if (follow.checked) toEnd(); };
+  level.closest(".end").hidden = false;  // without script there is nothing that could filter
+  level.addEventListener("change", show);
+  show();  // a reload keeps what was chosen
   const sizes = new ResizeObserver(toEnd);
   sizes.observe(box);
   sizes.observe(log);
