@@ -27,8 +27,7 @@ def test_the_engine_keeps_its_promises_on_postgresql() -> None:
     run(
         {"DATABASE_URL": POSTGRESQL},
         "tests/executions",
-        "tests/workflows",
-        "tests/accounts",
+        "tests/workflows/test_workflow.py",
         "tests/faults/test_mutations.py",
     )
 
