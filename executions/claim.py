@@ -215,8 +215,10 @@ def renew(owner: str, held: Collection[int]) -> dict[int, int]:
     mine: dict[int, int] = {}
     for part in _parts(held):
         rows = WorkflowExecution.objects.owned_by(owner).filter(pk__in=part)
-        rows.update(due_at=lease_end())
-        mine.update(rows.values_list("pk", "nudges"))
+        with transaction.atomic():
+            # In the order in which the journal locks them, or the two would wait for each other.
+            mine.update(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", "nudges"))
+            rows.update(due_at=lease_end())
     return mine
 
 

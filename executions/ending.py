@@ -14,19 +14,13 @@ from django.utils import timezone
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from executions.models.execution import CANCELLED_BY_USER
 from executions.planner import fold
+from workflows.values import clean_text
 
 
 def cancel_unowned(execution: WorkflowExecution, by: Any = None) -> None:
     """In the transaction that asked for the cancel: waits closed, steps and execution cancelled."""
-    state = fold(execution.entries.told().order_by("seq"))
-    name = by.get_username() if by else None
-    entries = [
-        ExecutionLog(kind=Kind.CANCEL_REQUESTED, data={"by": name}),
-        *(ExecutionLog(kind=Kind.CANCELLED, node=node, attempt=state.nodes[node].attempt) for node in state.active),
-        ExecutionLog(kind=Kind.FINISHED, data={"status": ExecutionStatus.CANCELLED}),
-    ]
-    done = state.steps_done
-    _end(execution, entries, status=ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER, steps_done=done)
+    asked = ExecutionLog(kind=Kind.CANCEL_REQUESTED, data={"by": by.get_username() if by else None})
+    _end(execution, [asked], ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER)
 
 
 def bury(execution_id: int, fence: int, error: Exception) -> None:
@@ -36,19 +30,24 @@ def bury(execution_id: int, fence: int, error: Exception) -> None:
         execution = rows.select_for_update(no_key=True).first()
         if execution is None:
             return
-        message = f"The engine could not go on: {error}"[:2000]
+        if execution.cancel_requested_at:
+            _end(execution, [], ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER)
+            return
+        message = clean_text(f"The engine could not go on: {error}")[:2000]
         shape: dict[str, Any] = {"type": type(error).__name__, "message": message, "traceback": "", "details": {}}
         shape |= dict.fromkeys(("node", "step_name", "attempt"))
-        status = ExecutionStatus.CANCELLED if execution.cancel_requested_at else ExecutionStatus.FAILED
-        entry = ExecutionLog(kind=Kind.FINISHED, data={"status": status, "error": shape})
-        done = fold(execution.entries.told().order_by("seq")).steps_done
-        _end(execution, [entry], status=status, error=shape, error_message=message, steps_done=done)
+        _end(execution, [], ExecutionStatus.FAILED, error=shape, error_message=message)
 
 
-def _end(execution: WorkflowExecution, entries: list[ExecutionLog], **changes: Any) -> None:
-    now = timezone.now()
-    rows = WorkflowExecution.objects.filter(pk=execution.pk)
-    rows.update(fence=F("fence") + 1, owner=None, due_at=now, completed_at=now, **changes)
+def _end(execution: WorkflowExecution, entries: list[ExecutionLog], status: str, **changes: Any) -> None:
+    now, state = timezone.now(), fold(execution.entries.told().order_by("seq"))
+    entries += [
+        ExecutionLog(kind=Kind.CANCELLED, node=node, attempt=state.nodes[node].attempt) for node in state.active
+    ]
+    told = {"status": status} | ({"error": changes["error"]} if "error" in changes else {})
+    entries.append(ExecutionLog(kind=Kind.FINISHED, data=told))
+    changes |= {"status": status, "steps_done": state.steps_done, "completed_at": now, "due_at": now, "owner": None}
+    WorkflowExecution.objects.filter(pk=execution.pk).update(fence=F("fence") + 1, **changes)
     last = execution.entries.aggregate(last=Max("seq"))["last"] or 0
     for seq, entry in enumerate(entries, last + 1):
         entry.execution, entry.seq, entry.at = execution, seq, now

@@ -139,19 +139,18 @@ class Journal:
             _resolve(done, result)
 
     async def _attempt(self, units: list[Any]) -> list[Any]:
-        """Writes; where the database is away, tries again: a unit that did get through is recognised (see write)."""
+        """A unit that did get through, though its answer did not, is recognised at the next try (see write)."""
+        return list(await self.patiently(_try, units))
+
+    async def patiently(self, function: Callable[..., Any], *args: Any) -> Any:
+        """As run(), but where the database is away it tries again for some time."""
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + PATIENCE_S, 0.05
         while True:
             try:
-                for unit in units:
-                    unit.tries += 1
-                return list(await self.run(write, units))
+                return await self.run(function, *args)
             except (OperationalError, InterfaceError) as error:
-                if not self.is_own:
-                    raise
-                await self.run(connections.close_all)
-                if loop.time() + pause > until:
+                if not self.is_own or loop.time() + pause > until:
                     raise
                 log.warning("The database is away (%s); trying again in %.2g s", error, pause)
             await asyncio.sleep(pause)
@@ -164,7 +163,16 @@ class Journal:
         self._queue = []
 
     async def _run_in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _on_a_living_connection, function, *args)
+
+
+def _on_a_living_connection(function: Callable[..., Any], *args: Any) -> Any:
+    """A connection that broke is not asked again: Django would keep it in this thread for ever."""
+    try:
+        return function(*args)
+    except (OperationalError, InterfaceError):
+        connections.close_all()
+        raise
 
 
 def _resolve(done: asyncio.Future[Any], result: Any) -> None:
@@ -180,6 +188,12 @@ def _resolve(done: asyncio.Future[Any], result: Any) -> None:
 
 
 Result = bool | OwnershipLost | Held | WorkflowExecutionError
+
+
+def _try(units: Sequence[Any]) -> list[Result]:
+    for unit in units:
+        unit.tries += 1
+    return write(units)
 
 
 def write(batch: Sequence[Unit | Opening]) -> list[Result]:

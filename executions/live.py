@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 ENGINES = "engines"
 VIEWERS = "viewers"
+PATIENCE_S = 1.0  # for a channel layer that does not answer; it must not hold up whoever pressed Run
 GAP_S = 0.05  # the first bell at once, then at most one per gap: one a flush, never one a row
 
 
@@ -34,9 +35,10 @@ def ring_viewers(execution_id: int) -> None:
 
 async def ring(group: str, message: dict[str, Any]) -> None:
     try:
-        await get_channel_layer().group_send(group, message)
+        async with asyncio.timeout(PATIENCE_S):
+            await get_channel_layer().group_send(group, message)
     except Exception as error:
-        # Redis may be away, a channel may be full: readers look for themselves every few seconds.
+        # Redis may be away or silent, a channel may be full: readers look for themselves every few seconds.
         log.warning("A bell did not ring: %s", error)
 
 

@@ -38,10 +38,12 @@ def _entry_for(ended: Ended, node: Node, incoming: Data, handles: tuple[str, ...
                 raise TypeError("Wait(until=…) must say its time zone.")
             data = {"until": until.isoformat() if until else None, "reason": clean_text(reason)[:200]}
             return Entry(Kind.WAITED, *told, data)
-        case asyncio.CancelledError() if is_stopping:
-            return Entry(Kind.CANCELLED, *told, None, ended.took_ms)
         case StillRunning() as error:
             return Entry(Kind.ABANDONED, *told, {"reason": str(error)}, ended.took_ms)
+        case asyncio.CancelledError() if is_stopping:
+            return Entry(Kind.CANCELLED, *told, None, ended.took_ms)
+        case Exception() as error if ended.was_stopped:  # what it made of being told to stop
+            return Entry(Kind.CANCELLED, *told, {"reason": clean_text(repr(error))[:LINE_LENGTH]}, ended.took_ms)
         case BaseException() as error:
             return _failed(error, ended, node)
         case other:

@@ -75,6 +75,7 @@ class State:
             self.cancel_requested = True
         elif entry.kind == "finished":
             self.status = entry.data["status"]
+            self.failure = self.failure or entry.data.get("error")  # where the engine itself gave up
         elif entry.kind == "taken_over":
             for node_id in [node_id for node_id in self.active if self.nodes[node_id].status == "running"]:
                 self._lose(node_id)

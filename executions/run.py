@@ -36,6 +36,7 @@ from workflows.values import clean_text, copied
 log = logging.getLogger(__name__)
 
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
+A_DAY_S = 86_400.0
 
 
 class Host(Protocol):
@@ -63,12 +64,18 @@ class Run:
         self._unit = Unit(self.execution_id, self.fence)
         self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
-        self._nudged = True  # what happened before the claim is looked at first
+        self._nudged = bool(held.nudges) or self.state.started  # what was done to it before the claim
+        self._is_lost = False
 
     # What others may call, on the loop's thread
 
     def nudge(self) -> None:
         self._nudged = True
+        self._workshop.bell.set()
+
+    def lose(self) -> None:
+        """The lease could not be renewed: stop the steps and write no more."""
+        self._is_lost = True
         self._workshop.bell.set()
 
     async def walk(self) -> None:
@@ -103,12 +110,12 @@ class Run:
 
     async def _look(self) -> None:
         """Reads what others did, where a nudge said so."""
-        fresh = not self.state.started
-        if not self._nudged or (fresh and not self.nudges):
-            self._nudged = False
+        if self._is_lost:
+            raise OwnershipLost
+        if not self._nudged:
             return
         self._nudged = False
-        look = await self.host.journal.run(claim.look, self.execution_id, self.fence)
+        look = await self.host.journal.patiently(claim.look, self.execution_id, self.fence)
         if look is None:
             raise OwnershipLost
         self.nudges = look.nudges
@@ -184,6 +191,7 @@ class Run:
         attempt = self.state.nodes[node_id].attempt
         if not self._workshop.stop(node_id, attempt):  # it waits, or was noted as started and will not be
             self._to_start = [start for start in self._to_start if start.node != node_id]
+            self._unit.opened = [wait for wait in self._unit.opened if wait.node != node_id]
             self._unit.closed.append(node_id)
             self._note(Entry(Kind.CANCELLED, node_id, attempt))
 
@@ -282,7 +290,15 @@ class Run:
         )
 
     def _wake_at(self, until: datetime) -> None:
-        self._workshop.later(min(max(0.0, (until - timezone.now()).total_seconds()), 86_400), self.nudge)
+        left = (until - timezone.now()).total_seconds()
+        self._workshop.later(min(max(0.0, left), A_DAY_S), lambda: self._wake(until))
+
+    def _wake(self, until: datetime) -> None:
+        """A timer of more than a day, or a clock that was set back, rings too early."""
+        if until > timezone.now():
+            self._wake_at(until)
+        else:
+            self.nudge()
 
     # Let go
 

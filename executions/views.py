@@ -82,7 +82,8 @@ def _offered(request: HttpRequest, workflow: Workflow) -> str:
 
 def _example(workflow: Workflow) -> Any:
     nodes = workflow.published.definition.get("nodes", []) if workflow.published else []
-    return next((node["data"]["example"] for node in nodes if node.get("data", {}).get("example")), {})
+    settings = (node.get("data") or {} for node in nodes)
+    return next((data["example"] for data in settings if data.get("example")), {})
 
 
 def _run_page(workflow: Workflow, form: RunForm) -> Context:

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import AsyncToSync, sync_to_async
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from executions import claim, ending
@@ -42,6 +42,7 @@ class Worker:
         self.died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._bell, self._wake = Bell(), asyncio.Event()
+        self._missed: set[int] = set()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sweeping: asyncio.Task[None] | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -103,8 +104,10 @@ class Worker:
         """Something is due, or somebody did something to this execution."""
         if execution_id in self.runs:
             self.runs[execution_id].nudge()
-        else:
-            self._wake.set()
+            return
+        if execution_id is not None:
+            self._missed.add(execution_id)
+        self._wake.set()
 
     # For the runs
 
@@ -132,10 +135,15 @@ class Worker:
             if not isinstance(held.blueprint, Blueprint):
                 raise held.blueprint
             run = self.runs[held.execution_id] = Run(self, held, held.blueprint)
+            if held.execution_id in self._missed:  # its bell rang while the claim was under way
+                run.nudge()
             await run.walk()
             return run.closing
         except OwnershipLost:
             log.warning("Lost to another worker", extra={"execution": held.execution_id})
+        except (OperationalError, InterfaceError) as error:
+            # The database is away, and that is not the execution's fault: when the lease has run out it is taken over.
+            log.warning("Let go, since the database is away: %s", error, extra={"execution": held.execution_id})
         except Exception as error:
             await self._bury(held, error)
         finally:
@@ -188,7 +196,9 @@ class Worker:
                 await self._forget(held.execution_id)
                 self._spawn(held)
             if len(batch) < min(free, 100):
-                return
+                break
+        await asyncio.sleep(0)  # the new tasks have begun
+        self._missed.clear()
 
     async def _forget(self, execution_id: int) -> None:
         """We lost it and got it again: the old run must be gone before the new one begins."""
@@ -245,9 +255,9 @@ class Worker:
 
     def _lose_all(self) -> None:
         """Nobody could renew: others may hold these by now, so we stop; the fence refuses what we still write."""
-        log.error("The leases are lost; %d executions are let go", len(self._tasks))
-        for task in self._tasks.values():
-            task.cancel()
+        log.error("The leases are lost; %d executions are let go", len(self.runs))
+        for run in self.runs.values():
+            run.lose()
 
     def _call_soon(self, function: Callable[..., None], *args: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has just been closed

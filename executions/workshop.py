@@ -58,6 +58,7 @@ class Ended:
     outcome: Any
     took_ms: int
     at: datetime
+    was_stopped: bool = False
 
 
 class Workshop:
@@ -95,6 +96,7 @@ class Workshop:
             if isinstance(told, Ended):
                 if self._tasks.pop(told.node, None) is None:
                     continue
+                told.was_stopped = told.node in self._stopping
                 self._stopping.discard(told.node)
             yield told
         if self._told:
@@ -114,12 +116,12 @@ class Workshop:
 
     async def stop_all(self) -> None:
         """For the worker's own end: what steps answer to that is no result, so they run again elsewhere."""
-        tasks = list(self._tasks.values())
+        before, tasks = len(self._told), list(self._tasks.values())
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_GRACE_S)
-        self._told = deque(told for told in self._told if not _is_cancelled(told))
+        self._told = deque(told for place, told in enumerate(self._told) if place < before or not _is_error(told))
 
     def close(self) -> None:
         for timer in (*self._timers, self._lines_timer):
@@ -180,8 +182,9 @@ def _answer(step: Step[Any], ctx: StepContext) -> Any:
         return error
 
 
-def _is_cancelled(told: Line | Ended) -> bool:
-    return isinstance(told, Ended) and isinstance(told.outcome, asyncio.CancelledError)
+def _is_error(told: Line | Ended) -> bool:
+    """Many libraries turn a cancel into an error of their own."""
+    return isinstance(told, Ended) and isinstance(told.outcome, BaseException)
 
 
 def _shortened(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from threading import Lock
 from typing import Any, Protocol
 
 from workflows import steps
@@ -30,17 +31,24 @@ class Version(Protocol):
     definition: Any
 
 
+KEPT = 256
+_lock = Lock()  # pages, the engine's thread and the hub's all come here
 _blueprints: OrderedDict[tuple[str, int], Blueprint | DefinitionError] = OrderedDict()
 
 
 def blueprint_of(version: Version, max_parallel: int) -> Blueprint | DefinitionError:
     """Kept by content: a version never changes, and equal definitions share one."""
     key = (version.digest, max_parallel)
-    if key not in _blueprints:
-        _blueprints[key] = _drawn(version, max_parallel)
-        while len(_blueprints) > 256:
+    with _lock:
+        if blueprint := _blueprints.get(key):
+            _blueprints.move_to_end(key)
+            return blueprint
+    blueprint = _drawn(version, max_parallel)
+    with _lock:
+        _blueprints[key] = blueprint
+        while len(_blueprints) > KEPT:
             _blueprints.popitem(last=False)
-    return _blueprints[key]
+    return blueprint
 
 
 def _drawn(version: Version, max_parallel: int) -> Blueprint | DefinitionError:

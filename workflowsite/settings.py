@@ -126,7 +126,7 @@ ENGINE = {
     "SWEEP_SECONDS": 5,
     "THREADS": 8,  # for synchronous steps
     "GRACE_SECONDS": 5,  # what running steps get when the server stops
-    "INPUT_BYTES": 1024 * 1024,
+    "INPUT_BYTES": 256 * 1024,
 }
 
 # Words and times

@@ -51,13 +51,16 @@ class ExecutionWait(models.Model):
         return f"#{self.execution_id} {self.node}"
 
     def answer_once(self, answer: Any = None, by: Any = None) -> bool:
-        """Ends the wait; True for the one call that did. The nudge goes with it, so the answer cannot be missed.
+        """Ends the wait; True for the one call that did. The nudge goes with it, so the owner looks before it rests.
 
-        Raises InputError for an answer that cannot be kept.
+        False once its time has come. Raises InputError for an answer that cannot be kept. Locks the execution before
+        the wait, as the journal and a cancel do.
         """
         require(answer, "answer")
         with transaction.atomic():
+            type(self.execution).objects.select_for_update(no_key=True).filter(pk=self.execution_id).first()
             waiting = ExecutionWait.objects.open().filter(pk=self.pk, answered_at=None)
+            waiting = waiting.exclude(due_at__lte=timezone.now())
             if not waiting.update(answered_at=timezone.now(), answered_by=by, answer=answer):
                 return False
             self.execution.nudge()

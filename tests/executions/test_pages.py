@@ -138,7 +138,7 @@ WRONG = {
     '"text"': "must be a JSON object",
     "[" * 100_000: "nested too deep",
     '{"a":' + "[" * 70 + "]" * 70 + "}": "nested more than 64 levels",
-    json.dumps({"a": "x" * (1024 * 1024)}): "the limit is 1,048,576",
+    json.dumps({"a": "x" * (1024 * 1024)}): "the limit is 262,144",
 }
 
 

@@ -85,6 +85,9 @@ def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
         return
     yield from _config_problems(node, kind)
     yield from _handle_problems(node, kind, graph)
+    if node.data.get("policy"):
+        text = f"Step “{node.label}” has a failure policy, which this version keeps but does not follow yet."
+        yield Problem("step.policy", text, node.id, "policy", "warning")
     for key in _config(node).keys() - kind.Config.model_fields.keys():
         text = f"Step “{node.label}” has the setting “{key[:80]}”, which “{kind.kind}” does not use."
         yield Problem("step.unknown_setting", text, node.id, key, "warning")
