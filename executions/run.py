@@ -80,7 +80,7 @@ class Run:
 
     async def walk(self) -> None:
         """To rest or end; `closing` then says which. Cancelled: it hands the execution back. Raises OwnershipLost."""
-        current_execution.set(self.execution_id)
+        working_for = current_execution.set(self.execution_id)
         try:
             self._take_over()
             while self.closing is None:
@@ -95,6 +95,7 @@ class Run:
             raise
         finally:
             self._workshop.close()
+            current_execution.reset(working_for)
 
     # Plan
 

@@ -18,6 +18,7 @@ from executions import claim, live
 from executions.engine import WorkflowEngine
 from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
 from executions.planner import fold
+from executions.tracing import current_execution
 from executions.worker import Worker, current_worker
 from tests import steps
 from tests.executions.conftest import drawn, entries, make, node, row, submit, told, until
@@ -177,6 +178,12 @@ async def test_lost_leases_stop_what_a_caller_runs_too() -> None:
     assert (await row((await ExecutionLog.objects.afirst()).execution_id)).status == "running"  # type: ignore[union-attr]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_caller_works_for_nothing_in_particular_after_its_execution() -> None:
+    workflow = await make(drawn([node("a")]))
+    await WorkflowEngine().execute_workflow(workflow.pk)
+    assert current_execution.get() is None
 
 
 def test_the_run_form_survives_a_step_without_data(as_alice: Client, alice: Any) -> None:
