@@ -1,4 +1,4 @@
-"""The engine room of one event loop: claims what is due, runs it, keeps its leases, and sweeps.
+"""The engine room of one event loop: carries executions, each as a task, and keeps their leases.
 
 Truth is in the rows: the sweep selects afresh each time and needs no bell to find work. `start()` makes this a
 worker that looks for work; without it, it only carries what execute_workflow() puts into it.
@@ -24,14 +24,13 @@ from django.utils import timezone
 
 from executions import claim, ending
 from executions.journal import Closing, Journal, OwnershipLost
-from executions.lease import LeaseKeeper, OwnerFile, dead_owners
+from executions.lease import LeaseKeeper, OwnerFile
 from executions.live import Bell
 from executions.run import Run
+from executions.sweep import LOOK_S, Sweep
 from workflows.blueprint import Blueprint
 
 log = logging.getLogger(__name__)
-
-LOOK_S = 1.0  # a bell cannot cross between processes without Redis; this look costs one query on a partial index
 
 
 class Worker:
@@ -41,10 +40,10 @@ class Worker:
         self.runs: dict[int, Run] = {}
         self.died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
-        self._bell, self._wake = Bell(), asyncio.Event()
+        self._bell = Bell()
         self._missed: set[int] = set()
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweep: Sweep | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._file = OwnerFile(self.owner)
         self._keeper: LeaseKeeper | None = None
@@ -54,26 +53,23 @@ class Worker:
 
     async def start(self) -> None:
         """Begins to look for work, once. `died` gets an exception when that ends by itself."""
-        if self._sweeping:
-            return
-        self._keep_leases()
-        self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
-        self._sweeping.add_done_callback(self._report_death)
+        if self._sweep is None:
+            self._keep_leases()
+            self._sweep = Sweep(self, self._report_death)
 
     async def stop(self, grace: float = 5.0) -> None:
         """Takes nothing more; lets executions end within `grace` seconds, then hands them back for others."""
         if self._is_closed:
             return
-        if self._sweeping:
-            self._sweeping.cancel()
-            await asyncio.wait([self._sweeping])
+        if self._sweep:
+            await self._sweep.stop()
         tasks = list(self._tasks.values())
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._sweeping and not self.runs:  # a claim may have got through while we were told to stop
+        if self._sweep and not self.runs:  # a claim may have got through while we were told to stop
             await self.journal.run(claim.hand_back, self.owner)
         await self.close()
 
@@ -107,7 +103,8 @@ class Worker:
             return
         if execution_id is not None:
             self._missed.add(execution_id)
-        self._wake.set()
+        if self._sweep:
+            self._sweep.wake()
 
     # For the runs
 
@@ -117,8 +114,8 @@ class Worker:
     def due(self, at: datetime) -> None:
         """An execution of ours rests until then; later ones are found by the sweep."""
         seconds = (at - timezone.now()).total_seconds()
-        if self._sweeping and seconds < LOOK_S:
-            self._loop.call_later(max(0.0, seconds), self._wake.set)
+        if self._sweep and seconds < LOOK_S:
+            self._loop.call_later(max(0.0, seconds), self._sweep.wake)
 
     def in_thread(self, function: Callable[[], Any]) -> Future[Any]:
         if self._threads is None:
@@ -170,58 +167,24 @@ class Worker:
             await self.walk(held)
         finally:
             self._tasks.pop(held.execution_id, None)
-            self._wake.set()
+            self.wake()
 
-    # Sweeping
+    # For the sweep
 
-    async def _sweep(self) -> None:
-        swept = failing = -1e9
-        while True:
-            self._wake.clear()
-            try:
-                if self._loop.time() - swept >= settings.ENGINE["SWEEP_SECONDS"]:
-                    swept = self._loop.time()
-                    await self.journal.run(_release_dead)
-                await self._claim()
-                failing = -1e9
-            except Exception as error:
-                failing = self._tolerate(error, failing)
-            await self._wait_for_work()
+    @property
+    def free(self) -> int:
+        return int(settings.ENGINE["LIMIT"]) - len(self._tasks)
 
-    async def _claim(self) -> None:
-        """In batches of the free slots, until nothing is due."""
-        while (free := settings.ENGINE["LIMIT"] - len(self._tasks)) > 0:
-            batch = await self.journal.run(claim.claim, self.owner, min(free, 100))
-            for held in batch:
-                await self._forget(held.execution_id)
-                self._spawn(held)
-            if len(batch) < min(free, 100):
-                break
-        await asyncio.sleep(0)  # the new tasks have begun
-        self._missed.clear()
-
-    async def _forget(self, execution_id: int) -> None:
-        """We lost it and got it again: the old run must be gone before the new one begins."""
-        task = self._tasks.get(execution_id)
-        if task:
+    async def take(self, held: claim.Held) -> None:
+        """Runs it in a task of its own. Where we lost it and got it again, the old run must be gone first."""
+        if task := self._tasks.get(held.execution_id):
             task.cancel()
             await asyncio.wait([task])
+        self._spawn(held)
 
-    def _tolerate(self, error: Exception, failing_since: float) -> float:
-        """The database may be away for a while; not for ever, and never silently."""
-        log.error("The sweep failed; it tries again", exc_info=error)
-        now = self._loop.time()
-        if failing_since < 0:
-            return now
-        if now - failing_since > 2 * settings.ENGINE["LEASE_SECONDS"]:
-            raise error
-        return failing_since
-
-    async def _wait_for_work(self) -> None:
-        # Not wait_for(): before Python 3.12 it can swallow the cancel of stop() when the bell rings in that moment.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
-                await self._wake.wait()
+    def settle(self) -> None:
+        """Everything that was claimed has begun and hears its own bell."""
+        self._missed.clear()
 
     def _report_death(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -301,9 +264,3 @@ def _close_orphans() -> None:
         if loop.is_closed():
             worker.abandon()
             del _workers[loop]
-
-
-def _release_dead() -> None:
-    for owner in dead_owners():
-        number = claim.release_dead([owner])
-        log.warning("Worker %s is gone; %d executions are taken over", owner[:8], number)
