@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import channel_layers
 from django.db import connections
 from django.utils import timezone
 
@@ -54,6 +55,7 @@ async def closed_engine() -> AsyncIterator[None]:
     steps.forget()
     await current_worker().stop(0)
     await sync_to_async(connections.close_all)()
+    channel_layers.backends.clear()  # a Redis layer holds locks of the loop that it was made in
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import channel_layers
 from django.contrib.auth.models import User
 from django.db import connections
 
@@ -42,6 +43,7 @@ async def closed_loop() -> AsyncIterator[None]:
     await current_hub().close()
     await current_worker().stop(0)
     await sync_to_async(connections.close_all)()
+    channel_layers.backends.clear()  # a Redis layer holds locks of the loop that it was made in
 
 
 @pytest.fixture
