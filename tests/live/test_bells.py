@@ -68,15 +68,13 @@ async def test_many_executions_share_a_bell(heard: Heard) -> None:
 
 async def test_a_stream_of_entries_rings_once_a_gap(heard: Heard) -> None:
     bell, loop = live.Bell(), asyncio.get_running_loop()
-    began, grown = loop.time(), 0
+    began = loop.time()
     while loop.time() - began < 10 * live.GAP_S:
         bell.grew(1)
-        grown += 1
         await asyncio.sleep(0.001)
     await asyncio.sleep(2 * live.GAP_S)
     gaps = (loop.time() - began) / live.GAP_S
     assert 2 <= len(heard) <= gaps + 1
-    assert len(heard) < grown / 3
 
 
 async def test_the_last_one_rings_too(heard: Heard) -> None:
