@@ -2,21 +2,21 @@
 
 from django.urls import path
 
-from executions import views
 from executions.consumers import ExecutionViewer
+from executions.views import find, start, watch
 
 app_name = "executions"
 
 urlpatterns = [
-    path("workflows/<int:workflow_id>/run/", views.run, name="run"),
-    path("executions/", views.listed, name="list"),
-    path("executions/<int:execution_id>/", views.show, name="show"),
-    path("executions/<int:execution_id>/cancel/", views.cancel, name="cancel"),
-    path("executions/<int:execution_id>/run-again/", views.run_again, name="run_again"),
-    path("executions/<int:execution_id>/entries/", views.entries, name="entries"),
-    path("executions/<int:execution_id>/result/", views.result, name="result"),
-    path("executions/<int:execution_id>/steps/", views.steps, name="steps"),
-    path("executions/<int:execution_id>/steps/<str:node_id>/", views.step, name="step"),
+    path("workflows/<int:workflow_id>/run/", start.run, name="run"),
+    path("executions/", find.listed, name="list"),
+    path("executions/<int:execution_id>/", watch.show, name="show"),
+    path("executions/<int:execution_id>/cancel/", watch.cancel, name="cancel"),
+    path("executions/<int:execution_id>/run-again/", start.run_again, name="run_again"),
+    path("executions/<int:execution_id>/entries/", watch.entries, name="entries"),
+    path("executions/<int:execution_id>/result/", watch.result, name="result"),
+    path("executions/<int:execution_id>/steps/", watch.steps, name="steps"),
+    path("executions/<int:execution_id>/steps/<str:node_id>/", watch.step, name="step"),
 ]
 
 websocket_urlpatterns = [path("ws/executions/<int:execution_id>/", ExecutionViewer.as_asgi())]

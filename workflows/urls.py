@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from workflows import views
+from workflows.views import build, home
 
 app_name = "workflows"
 
 urlpatterns = [
-    path("", views.listed, name="list"),
-    path("workflows/new/", views.new, name="new"),
-    path("workflows/<int:workflow_id>/", views.show, name="show"),
-    path("workflows/<int:workflow_id>/definition/", views.save, name="save"),
-    path("workflows/<int:workflow_id>/archive/", views.archive, name="archive"),
+    path("", home.listed, name="list"),
+    path("workflows/new/", build.new, name="new"),
+    path("workflows/<int:workflow_id>/", build.show, name="show"),
+    path("workflows/<int:workflow_id>/definition/", build.save, name="save"),
+    path("workflows/<int:workflow_id>/archive/", build.archive, name="archive"),
 ]

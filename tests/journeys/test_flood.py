@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from executions.views import FIRST_PAINT, WINDOW
+from executions.views.watch import FIRST_PAINT, WINDOW
 from tests.journeys.conftest import Visit, serving
 from tests.journeys.server import Server
 from tests.journeys.visitor import badge, line, shown

@@ -1,8 +1,4 @@
-"""The pages of workflows: find one, look at it, write it, publish it, put it away.
-
-Somebody else's workflow is unknown (404); what one may see but not change has no form (403). Nothing runs in here:
-executions are followed by the relation's name.
-"""
+"""Look at a workflow, write it, publish it, put it away."""
 
 from __future__ import annotations
 
@@ -11,13 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -27,11 +21,11 @@ from workflows.forms import STARTER, WorkflowForm
 from workflows.graph import Graph, Node, parse
 from workflows.models import Workflow
 from workflows.models.workflow import definition_problems
-from workflows.permissions import Verb, can, visible_to
+from workflows.permissions import can
 from workflows.steps import kind_of, kinds
+from workflows.views.record import require, see_other, workflow_for
 from workflows.words import as_json
 
-LISTED = 200
 LAST = 8  # executions on the workflow's page
 DRAWN = 300  # steps; a larger drawing can no longer be read
 Context = dict[str, Any]
@@ -48,42 +42,9 @@ class Step:
     after: tuple[str, ...]
 
 
-# Find
-
-
-@require_safe
-def listed(request: HttpRequest) -> HttpResponse:
-    search = request.GET.get("q", "").replace("\0", "").strip()[:200]
-    workflows = visible_to(request.user).filter(archived_at=None)
-    found = workflows.filter(name__icontains=search) if search else workflows
-    rows = list(_with_last_execution(found.select_related("published").defer("published__definition"))[:LISTED])
-    last = _executions().select_related("started_by").defer("input_data", "output_data", "error")
-    by_id = last.in_bulk([row.last_execution for row in rows if row.last_execution])
-    context = {
-        "rows": [(row, by_id.get(row.last_execution), can(request.user, "run", row)) for row in rows],
-        "search": search,
-        "is_full": len(rows) == LISTED,
-    }
-    return render(request, "workflows/list.html", context)
-
-
-def _with_last_execution(workflows: Any) -> Any:
-    newest = _executions().filter(workflow=OuterRef("pk")).order_by("-pk").values("pk")[:1]
-    return workflows.annotate(last_execution=Subquery(newest)).order_by("name", "pk")
-
-
-def _executions() -> QuerySet[Any]:
-    """By the relation's name: this room does not know the next one."""
-    related: Any = Workflow._meta.get_field("executions").related_model
-    return related.objects.all()
-
-
-# Look
-
-
 @require_safe
 def show(request: HttpRequest, workflow_id: int) -> HttpResponse:
-    workflow = _workflow(request, workflow_id)
+    workflow = workflow_for(request, workflow_id)
     problems = definition_problems(workflow.definition) if workflow.draft is not None else []
     return render(request, "workflows/show.html", _page(request, workflow, _form(workflow), problems))
 
@@ -143,9 +104,6 @@ def _node_html(step: Step) -> SafeString:
     return render_to_string("workflows/_node.html", {"lane": step, "href": f"#step-{step.node_id}"})
 
 
-# Write
-
-
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
@@ -154,7 +112,7 @@ def new(request: HttpRequest) -> HttpResponse:
     form = WorkflowForm(request.POST, instance=Workflow(owner=request.user))  # type: ignore[misc]
     problems = _kept(request, form)
     if problems is None:
-        return _see_other("workflows:show", form.instance.pk)
+        return see_other("workflows:show", form.instance.pk)
     context = {"form": form, "problems": problems, "kinds": _kinds()}
     return render(request, "workflows/new.html", context, status=422)
 
@@ -169,15 +127,15 @@ def _kinds() -> list[Context]:
 @require_http_methods(["GET", "POST"])
 def save(request: HttpRequest, workflow_id: int) -> HttpResponse:
     """Keeps the draft, or publishes it. What cannot be kept comes back as it was typed, with all that is wrong."""
-    workflow = _workflow(request, workflow_id)
+    workflow = workflow_for(request, workflow_id)
     if request.method == "GET":
         return redirect("workflows:show", workflow.pk)
-    _require(request, "edit", workflow)
+    require(request, "edit", workflow)
     form = WorkflowForm(request.POST, instance=workflow)
     problems = _kept(request, form)
     if problems is None:
-        return _see_other("workflows:show", workflow.pk)
-    context = _page(request, _workflow(request, workflow_id), form, problems)
+        return see_other("workflows:show", workflow.pk)
+    context = _page(request, workflow_for(request, workflow_id), form, problems)
     return render(request, "workflows/show.html", context, status=422)
 
 
@@ -200,25 +158,8 @@ def _kept(request: HttpRequest, form: WorkflowForm) -> list[Problem] | None:
 
 @require_POST
 def archive(request: HttpRequest, workflow_id: int) -> HttpResponse:
-    workflow = _workflow(request, workflow_id)
-    _require(request, "administer", workflow)
+    workflow = workflow_for(request, workflow_id)
+    require(request, "administer", workflow)
     workflow.archive()
     messages.success(request, f"“{workflow.name}” is archived. Its executions stay.")
-    return _see_other("workflows:list")
-
-
-# What all of them need
-
-
-def _workflow(request: HttpRequest, workflow_id: int) -> Workflow:
-    return get_object_or_404(visible_to(request.user).select_related("published", "owner", "group"), pk=workflow_id)
-
-
-def _require(request: HttpRequest, verb: Verb, workflow: Workflow) -> None:
-    if not can(request.user, verb, workflow):
-        raise PermissionDenied
-
-
-def _see_other(name: str, *args: object) -> HttpResponse:
-    """After a POST: 303, so that a reload repeats nothing."""
-    return HttpResponseRedirect(reverse(name, args=args), status=303)
+    return see_other("workflows:list")

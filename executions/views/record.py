@@ -1,0 +1,49 @@
+"""What the pages of executions share: the execution that somebody may see, its graph and state, and the way back."""
+
+from __future__ import annotations
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+
+from executions.models import WorkflowExecution
+from executions.planner import State, fold
+from workflows.blueprint import Blueprint, blueprint_of
+from workflows.graph import Graph
+from workflows.models import Workflow, WorkflowVersion
+from workflows.permissions import can, visible
+
+
+def execution_for(request: HttpRequest, execution_id: int) -> WorkflowExecution:
+    rows = WorkflowExecution.objects.filter(visible(request.user, "workflow__"))
+    rows = rows.select_related("workflow", "version", "started_by").defer("version__definition", "workflow__draft")
+    return get_object_or_404(rows, pk=execution_id)
+
+
+def graph_of(version: WorkflowVersion, workflow: Workflow) -> Graph:
+    blueprint = blueprint_of(version, workflow.max_parallel)
+    return blueprint.graph if isinstance(blueprint, Blueprint) else Graph([], [])
+
+
+def state_of(execution: WorkflowExecution) -> State:
+    state = fold(execution.entries.told().order_by("seq"))
+    if state.status is not None and execution.completed_at is None:
+        execution.refresh_from_db(fields=["completed_at", "output_data", "status"])  # it ended between two reads
+    return state
+
+
+def require(request: HttpRequest, workflow: Workflow) -> None:
+    if not can(request.user, "run", workflow):
+        raise PermissionDenied
+
+
+def see_other(name: str, *args: object) -> HttpResponse:
+    """After a POST: 303, so that a reload repeats nothing."""
+    return HttpResponseRedirect(reverse(name, args=args), status=303)
+
+
+def whole(request: HttpRequest, name: str) -> int | None:
+    """A whole number from the address; None for everything else, however long."""
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

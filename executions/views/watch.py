@@ -1,0 +1,124 @@
+"""Watch an execution, as a whole, step by step or line by line, and cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST, require_safe
+
+from executions import fragments
+from executions.engine import WorkflowEngine
+from executions.models import ExecutionLog, WorkflowExecution
+from executions.scene import Scene, scene
+from executions.timeline import lane
+from executions.views.record import execution_for, graph_of, require, see_other, state_of, whole
+from workflows.graph import Graph
+from workflows.permissions import can
+
+FIRST_PAINT = 200  # entries that the page shows at once
+WINDOW = 500  # entries that come when older ones are asked for
+Context = dict[str, Any]
+
+
+@require_safe
+def show(request: HttpRequest, execution_id: int) -> HttpResponse:
+    execution = execution_for(request, execution_id)
+    graph, state = graph_of(execution.version, execution.workflow), state_of(execution)
+    # After the state: an execution that ended in between still gets its last entries, though it has no socket.
+    rows = list(execution.entries.order_by("-seq")[:FIRST_PAINT])[::-1]
+    context = _page(execution, scene(execution, graph, state, timezone.now()))
+    context |= _window(execution, graph, rows)
+    context["may_run"] = can(request.user, "run", execution.workflow)
+    return render(request, "executions/show.html", context)
+
+
+@require_safe
+def steps(request: HttpRequest, execution_id: int) -> HttpResponse:
+    """Every step, drawn and listed, as of now: the whole of an execution that is too large to be watched whole."""
+    execution = execution_for(request, execution_id)
+    graph, state = graph_of(execution.version, execution.workflow), state_of(execution)
+    shown = scene(execution, graph, state, timezone.now(), whole=True)
+    return render(request, "executions/steps.html", _page(execution, shown))
+
+
+@require_safe
+def step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
+    execution = execution_for(request, execution_id)
+    graph, state = graph_of(execution.version, execution.workflow), state_of(execution)
+    if node_id not in graph.nodes:
+        raise Http404
+    shown = scene(execution, graph, state, timezone.now())
+    rows = list(execution.entries.filter(node=node_id).order_by("-seq")[:WINDOW])[::-1]
+    context: Context = {
+        "execution": execution,
+        "scene": shown,
+        "lane": lane(graph.nodes[node_id], state, shown.axis),
+        "data": WorkflowEngine().step_data(execution.pk, node_id),
+        "error": next(((row.data or {}).get("error") for row in reversed(rows) if row.kind == "failed"), None),
+        "rows": fragments.joined(fragments.entries(execution, graph, rows)),
+        "runs_after": [graph.nodes[edge.source] for edge in graph.incoming[node_id]],
+    }
+    return render(request, "executions/step.html", context)
+
+
+@require_safe
+def entries(request: HttpRequest, execution_id: int) -> HttpResponse:
+    """A window of the log: before or after some entry. HTMX gets the rows alone, for the top of the log."""
+    execution = execution_for(request, execution_id)
+    graph = graph_of(execution.version, execution.workflow)
+    before, after = whole(request, "before"), whole(request, "after")
+    if after is not None:
+        rows = list(execution.entries.filter(seq__gt=after).order_by("seq")[:WINDOW])
+    else:
+        older = execution.entries.order_by("-seq")
+        rows = list((older if before is None else older.filter(seq__lt=before))[:WINDOW])[::-1]
+    context = _window(execution, graph, rows)
+    if request.headers.get("HX-Request"):
+        return render(request, "executions/_entries.html", context)
+    context["has_later"] = bool(rows) and execution.entries.filter(seq__gt=rows[-1].seq).exists()
+    return render(request, "executions/entries.html", context)
+
+
+@require_safe
+def result(request: HttpRequest, execution_id: int) -> HttpResponse:
+    execution = execution_for(request, execution_id)
+    if not request.headers.get("HX-Request"):
+        return redirect("executions:show", execution_id)
+    context = {"scene": {"execution_id": execution.pk, "status": execution.status}, "has_output": True}
+    return render(request, "executions/_result.html", context | {"output": execution.output_data})
+
+
+def _page(execution: WorkflowExecution, shown: Scene) -> Context:
+    return {
+        "execution": execution,
+        "scene": shown,
+        "pieces": fragments.of_scene(shown),
+        "links_html": fragments.links(shown),
+        "boxes": [(box, fragments.node(execution.pk, lane)) for box, lane in shown.boxes],
+        "step_rows": [fragments.row(execution.pk, lane, shown.axis.span_ms) for lane in shown.lanes],
+    }
+
+
+def _window(execution: WorkflowExecution, graph: Graph, rows: Sequence[ExecutionLog]) -> Context:
+    html: SafeString = fragments.joined(fragments.entries(execution, graph, rows))
+    first, last = (rows[0].seq, rows[-1].seq) if rows else (1, 0)
+    return {"execution": execution, "rows": html, "first": first, "last": last, "earlier": first - 1}
+
+
+@require_POST
+def cancel(request: HttpRequest, execution_id: int) -> HttpResponse:
+    """Asks for the end and does not wait for it: the page shows it coming."""
+    execution = execution_for(request, execution_id)
+    require(request, execution.workflow)
+    WorkflowEngine().cancel(execution.pk, by=request.user)
+    if not request.headers.get("HX-Request"):
+        return see_other("executions:show", execution.pk)
+    execution = execution_for(request, execution_id)
+    return HttpResponse(
+        fragments.state(execution, graph_of(execution.version, execution.workflow), state_of(execution))
+    )
