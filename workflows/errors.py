@@ -2,6 +2,8 @@
 
 StepstreamError
 ├── DefinitionError           a definition that may not be published; carries its problems
+├── EditError                 a change of a draft that cannot be made
+│   └── EditConflict          somebody else changed the draft first
 ├── InputError                an input or a value that cannot be kept
 ├── WorkflowExecutionError    an execution that could not start, or that failed
 └── WorkflowStepError         raised by a step: this attempt failed, and why
@@ -45,6 +47,18 @@ class DefinitionError(StepstreamError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__(" ".join(problem.message for problem in self.problems))
+
+
+class EditError(StepstreamError):
+    """This change cannot be made."""
+
+    code = "draft.edit"
+
+
+class EditConflict(EditError):
+    """Somebody else changed the draft meanwhile."""
+
+    code = "draft.conflict"
 
 
 class InputError(StepstreamError):

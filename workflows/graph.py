@@ -81,6 +81,12 @@ def parse(definition: Any, max_parallel: int = 8) -> Graph:
     return _build(definition, max_parallel)
 
 
+def sketch(definition: Any) -> Graph:
+    """As parse(), for what is still being built: no steps are an empty graph."""
+    is_empty = isinstance(definition, dict) and definition.get("nodes") in ([], None) and not definition.get("edges")
+    return Graph([], []) if is_empty else parse(definition)
+
+
 def check(definition: Any) -> list[Problem]:
     """Every structural problem: shape first, then ids and edges, then cycles; later rules need the earlier ones."""
     shape = _shape_problems(definition)

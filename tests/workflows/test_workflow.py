@@ -13,7 +13,8 @@ from django.db.models import ProtectedError, RestrictedError
 
 from executions.engine import WorkflowEngine
 from tests.conftest import CHAIN
-from workflows.errors import DefinitionError, InputError
+from workflows.edits import configure
+from workflows.errors import DefinitionError, EditConflict, EditError, InputError
 from workflows.models import Workflow, WorkflowVersion
 from workflows.models.workflow import definition_problems
 
@@ -285,3 +286,105 @@ def test_an_inactive_workflow_is_listed_and_does_not_run(workflow: Workflow) -> 
     Workflow.objects.filter(pk=workflow.pk).update(is_active=False)
     assert list(Workflow.objects.listed()) == [workflow] and not Workflow.objects.runnable()
     assert not as_stored(workflow).is_runnable
+
+
+# Edits, undo, redo
+
+
+def renamed(label: str, node: str = "work") -> Any:
+    return lambda before: configure(before, node, {"label": label, "operation": "uppercase"})
+
+
+def labels(workflow: Workflow) -> list[str]:
+    return [node["data"]["label"] for node in as_stored(workflow).definition["nodes"]]
+
+
+def test_an_edit_makes_a_draft_and_undo_takes_it_back(workflow: Workflow, alice: User) -> None:
+    workflow.edit(renamed("Whisper"), alice)
+    assert labels(workflow) == ["Take in", "Whisper", "Give out"]
+    assert str(workflow.undo(alice)) == "Undid: Renamed “Shout” to “Whisper”"
+    assert as_stored(workflow).draft is None, "it is what runs again"
+    assert str(workflow.redo(alice)) == "Renamed “Shout” to “Whisper”"
+    assert labels(workflow) == ["Take in", "Whisper", "Give out"]
+
+
+def test_undo_survives_in_another_process(workflow: Workflow, alice: User) -> None:
+    workflow.edit(renamed("Whisper"), alice)
+    Workflow.objects.get(pk=workflow.pk).undo()
+    assert labels(workflow)[1] == "Shout"
+
+
+def test_every_change_of_the_draft_counts_its_revision(workflow: Workflow, alice: User) -> None:
+    before = as_stored(workflow).revision
+    workflow.edit(renamed("Whisper"), alice)
+    workflow.undo(alice)
+    workflow.redo(alice)
+    assert as_stored(workflow).revision == before + 3
+
+
+def test_an_edit_on_what_has_moved_on_is_refused_and_changes_nothing(workflow: Workflow, alice: User) -> None:
+    seen, other = workflow.revision, Workflow.objects.get(pk=workflow.pk)
+    other.edit(renamed("Whisper"), alice)
+    for verb in (lambda: workflow.edit(renamed("Roar"), alice, seen), lambda: workflow.undo(alice, seen)):
+        with pytest.raises(EditConflict):
+            verb()
+    assert labels(workflow)[1] == "Whisper"
+
+
+def test_typing_on_is_one_edit_and_another_persons_is_another(workflow: Workflow, alice: User, bob: User) -> None:
+    for text in ("W", "Wh", "Whi"):
+        workflow.edit(renamed(text), alice)
+    workflow.edit(renamed("Whis"), bob)
+    words = [edit.words for edit in workflow.edits.all()][-2:]
+    assert words == ["Renamed “Shout” to “Whi”", "Renamed “Whi” to “Whis”"]
+    workflow.undo()
+    workflow.undo()
+    assert labels(workflow)[1] == "Shout"
+
+
+def test_what_was_undone_cannot_be_redone_after_a_new_edit(workflow: Workflow, alice: User) -> None:
+    workflow.edit(renamed("Whisper"), alice)
+    workflow.undo(alice)
+    workflow.edit(renamed("In", "in"), alice)
+    with pytest.raises(EditError, match="nothing to redo"):
+        workflow.redo(alice)
+
+
+def test_nothing_to_undo_says_so(db: None) -> None:
+    with pytest.raises(EditError, match="nothing to undo"):
+        Workflow.objects.create(name="Empty").undo()
+
+
+def test_the_last_hundred_edits_can_be_undone(workflow: Workflow) -> None:
+    for number in range(120):
+        workflow.edit(renamed(f"Label {number}"))
+    assert workflow.edits.count() == 100
+
+
+def test_a_rewrite_by_another_way_is_an_edit_too(workflow: Workflow, alice: User) -> None:
+    workflow.edit(renamed("Whisper"), alice)
+    workflow.publish({"nodes": [{"id": "a", "type": "default"}]}, by=alice)
+    assert as_stored(workflow).draft is None
+    workflow.undo()
+    assert labels(workflow)[1] == "Whisper"
+
+
+def test_a_draft_goes_back_to_what_runs_and_forward_again(workflow: Workflow, alice: User) -> None:
+    workflow.edit(renamed("Whisper"), alice)
+    workflow.discard_draft(alice)
+    assert as_stored(workflow).draft is None
+    workflow.undo(alice)
+    assert labels(workflow)[1] == "Whisper"
+
+
+def test_an_edit_that_no_database_keeps_is_refused(workflow: Workflow) -> None:
+    with pytest.raises(InputError):
+        workflow.edit(renamed("a\0b"))
+    assert labels(workflow)[1] == "Shout"
+
+
+def test_tags_are_words_in_lower_case(workflow: Workflow) -> None:
+    workflow.set_tags(["Billing", " night  shift ", "", "billing"])
+    assert [tag.name for tag in workflow.tags.all()] == ["billing", "night shift"]
+    workflow.set_tags(["billing"])
+    assert [tag.name for tag in workflow.tags.all()] == ["billing"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -11,8 +12,11 @@ from django.db.models import Max
 from django.utils import timezone
 
 from workflows import steps
-from workflows.errors import DefinitionError, InputError, Problem
+from workflows.edits import Change, Definition, apply, rewrite
+from workflows.errors import DefinitionError, EditConflict, EditError, InputError, Problem
 from workflows.graph import Graph, check, parse
+from workflows.models.edit import WorkflowEdit, remember
+from workflows.models.tag import WorkflowTag
 from workflows.models.version import WorkflowVersion, digest
 from workflows.values import copied, require
 
@@ -39,6 +43,7 @@ class Workflow(models.Model):
     )
     time_zone = models.CharField(max_length=64, blank=True, help_text="Empty: the time zone of the installation.")
     draft = models.JSONField(null=True, blank=True, help_text="The definition that is being edited, if it differs.")
+    revision = models.PositiveIntegerField(default=0, editable=False, help_text="Counts the changes of the draft.")
     published = models.ForeignKey(
         "WorkflowVersion", models.RESTRICT, null=True, blank=True, editable=False, related_name="+"
     )
@@ -68,6 +73,64 @@ class Workflow(models.Model):
         """The graph of the version that runs now; raises DefinitionError where it has none or an empty one."""
         return parse(self.published.definition if self.published else {"nodes": []}, self.max_parallel)
 
+    # The draft
+
+    def edit(self, make: Callable[[Definition], Change], by: Any = None, seen: int | None = None) -> Change:
+        """Makes a change in the draft, and keeps it so that it can be undone.
+
+        `make` says it for the definition as it is now. `seen`: the revision that people had before their eyes; raises
+        EditConflict where the draft has moved on since, and EditError where the change cannot be made.
+        """
+        with transaction.atomic():
+            self._take(seen)
+            change = make(self.definition)
+            if change.splices or not (self.draft or self.published):
+                self._keep(require(apply(self.definition, change), "definition"))
+            if change.splices:
+                remember(self, change, by)
+        return change
+
+    def undo(self, by: Any = None, seen: int | None = None) -> WorkflowEdit:
+        """Takes the last edit back, whoever made it. Raises EditError where there is none."""
+        return self._again(is_undo=True, seen=seen)
+
+    def redo(self, by: Any = None, seen: int | None = None) -> WorkflowEdit:
+        return self._again(is_undo=False, seen=seen)
+
+    def keep_draft(self, definition: Any, by: Any = None, seen: int | None = None, words: str = "") -> None:
+        """Keeps a definition that is not ready to run. What already runs is no draft. Raises InputError for no JSON."""
+        require(definition, "definition")
+        self.edit(lambda before: rewrite(before, definition, words or "Rewrote the definition"), by, seen)
+
+    def discard_draft(self, by: Any = None, seen: int | None = None) -> None:
+        """Back to what runs; the way forward again is an undo."""
+        if self.published:
+            self.keep_draft(self.published.definition, by, seen, f"Went back to version {self.published.number}")
+
+    def _again(self, *, is_undo: bool, seen: int | None) -> WorkflowEdit:
+        with transaction.atomic():
+            self._take(seen)
+            edit = (self.edits.done() if is_undo else self.edits.undone()).first()
+            if edit is None:
+                raise EditError(f"There is nothing to {'undo' if is_undo else 'redo'}.")
+            self._keep(apply(self.definition, edit.change.inverse() if is_undo else edit.change))
+            edit.is_undone, edit.revision = is_undo, self.revision
+            edit.save(update_fields=["is_undone", "revision"])
+        return edit
+
+    def _take(self, seen: int | None) -> None:
+        """Holds the row against other writers, as it is now."""
+        held = Workflow.objects.select_for_update()
+        self.refresh_from_db(fields=["draft", "published", "revision"], from_queryset=held)
+        if seen is not None and self.revision != seen:
+            raise EditConflict
+
+    def _keep(self, definition: Any) -> None:
+        self.draft, self.revision = None if self._runs(definition) else definition, self.revision + 1
+        self.save(update_fields=["draft", "revision", "updated_at"])
+
+    # What runs
+
     def publish(self, definition: Any = None, by: Any = None, note: str = "") -> WorkflowVersion:
         """Makes `definition` (the draft where none is given) the version that runs from now on.
 
@@ -78,25 +141,28 @@ class Workflow(models.Model):
         if errors:
             raise DefinitionError(errors)
         with transaction.atomic():
+            self.keep_draft(definition, by)
             version = self._version_of(definition, by, note)
             self.published, self.draft = version, None
             self.save(update_fields=["published", "draft", "updated_at"])
         return version
-
-    def keep_draft(self, definition: Any) -> None:
-        """Keeps a definition that is not ready to run. What already runs is no draft. Raises InputError for no JSON."""
-        require(definition, "definition")
-        self.draft = None if self._runs(definition) else definition
-        self.save(update_fields=["draft", "updated_at"])
 
     def archive(self) -> None:
         """Hides the workflow and stops new runs; its history stays until retention."""
         self.archived_at, self.is_active = self.archived_at or timezone.now(), False
         self.save(update_fields=["archived_at", "is_active", "updated_at"])
 
+    def set_tags(self, names: list[str]) -> None:
+        """Exactly these words, in lower case."""
+        wanted = {" ".join(name.split()).lower()[:40] for name in names} - {""}
+        with transaction.atomic():
+            self.tags.exclude(name__in=wanted).delete()
+            WorkflowTag.objects.bulk_create(
+                [WorkflowTag(workflow=self, name=name) for name in sorted(wanted)], ignore_conflicts=True
+            )
+
     def _version_of(self, definition: dict[str, Any], by: Any, note: str) -> WorkflowVersion:
-        # The row's lock makes two publishers take different numbers.
-        Workflow.objects.select_for_update().get(pk=self.pk)
+        # keep_draft() holds the row, so two publishers take different numbers.
         if self.published and self._runs(definition):
             return self.published
         last = self.versions.aggregate(last=Max("number"))["last"] or 0
