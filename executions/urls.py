@@ -8,6 +8,7 @@ from executions.views import find, start, watch
 app_name = "executions"
 
 urlpatterns = [
+    path("workflows/<int:workflow_id>/try/", start.run, name="try"),  # STUB
     path("workflows/<int:workflow_id>/run/", start.run, name="run"),
     path("executions/", find.listed, name="list"),
     path("executions/<int:execution_id>/", watch.show, name="show"),

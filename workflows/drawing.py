@@ -30,6 +30,10 @@ class Box:
     width: float = WIDTH
     height: float = HEIGHT
 
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
 
 @dataclass(frozen=True, slots=True)
 class Link:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from workflows.errors import EditError
-from workflows.graph import OUT, Edge, Graph, check, sketch
+from workflows.graph import OUT, Edge, Graph, Node, check, sketch
 from workflows.values import copied
 
 Place = Literal["nodes", "edges", "definition"]
@@ -302,9 +302,15 @@ def _numbered(name: str, taken: set[str], between: str) -> str:
     return tried
 
 
+def node_of(definition: Definition, node_id: str) -> Node:
+    """The step; raises EditError where it is gone."""
+    node = definition["nodes"][_place(definition, node_id)]
+    return Node(node["id"], node["type"], node.get("data") or {})
+
+
 def _place(definition: Definition, node_id: str) -> int:
-    for index, node in enumerate(definition.get("nodes") or []):
-        if node["id"] == node_id:
+    for index, node in enumerate(sketch(definition).nodes):
+        if node == node_id:
             return index
     raise EditError(f"There is no step “{node_id[:64]}” any more.")
 

@@ -38,6 +38,11 @@ class Problem:
     field: str | None = None
     level: Literal["error", "warning"] = "error"
 
+    @property
+    def dom_field(self) -> str:
+        """As the builder's form names the place."""
+        return (self.field or "").replace(".", "-")
+
 
 class DefinitionError(StepstreamError):
     """The definition cannot be published."""

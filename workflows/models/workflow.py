@@ -83,11 +83,11 @@ class Workflow(models.Model):
         """
         with transaction.atomic():
             self._take(seen)
-            change = make(self.definition)
-            if change.splices or not (self.draft or self.published):
+            change, is_first = make(self.definition), not (self.draft or self.published)
+            if change.splices or is_first:
                 self._keep(require(apply(self.definition, change), "definition"))
-            if change.splices:
-                remember(self, change, by)
+            if change.splices and not (is_first and change.splices[0].at == "definition"):
+                remember(self, change, by)  # a definition that came whole, as the first: there is nothing to go back to
         return change
 
     def undo(self, by: Any = None, seen: int | None = None) -> WorkflowEdit:
@@ -151,6 +151,21 @@ class Workflow(models.Model):
         """Hides the workflow and stops new runs; its history stays until retention."""
         self.archived_at, self.is_active = self.archived_at or timezone.now(), False
         self.save(update_fields=["archived_at", "is_active", "updated_at"])
+
+    def bring_back(self) -> None:
+        """Out of the archive; off until somebody turns it on."""
+        self.archived_at = None
+        self.save(update_fields=["archived_at", "updated_at"])
+
+    def copy(self, owner: Any) -> Workflow:
+        """A workflow of this person's own, with what is being edited here as its draft."""
+        name = f"Copy of {self.name}"[:200]
+        shared = {"description": self.description, "max_parallel": self.max_parallel, "time_zone": self.time_zone}
+        with transaction.atomic():
+            made = Workflow.objects.create(name=name, owner=owner, **shared)
+            made.keep_draft(self.definition, owner, words=f"Copied “{self.name}”")
+            made.set_tags([tag.name for tag in self.tags.all()])
+        return made
 
     def set_tags(self, names: list[str]) -> None:
         """Exactly these words, in lower case."""

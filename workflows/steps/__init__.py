@@ -26,6 +26,7 @@ from workflows.steps.delay import Delay
 from workflows.steps.input import Input
 from workflows.steps.output import Output
 from workflows.steps.process import Process
+from workflows.steps.sentences import sentence
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def make(node: Node) -> AnyStep:
     kind = kind_of(node)
     if kind is Default and node.type != Default.kind:
         return Unknown(Default.Config(), node.type)
-    return kind(kind.Config.model_validate(kind.upgrade(_config(node))))
+    return kind(kind.Config.model_validate(kind.upgrade(_config(node.data))))
 
 
 def problems(graph: Graph) -> list[Problem]:
@@ -88,19 +89,23 @@ def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     if node.data.get("policy"):
         text = f"Step “{node.label}” has a failure policy, which this version keeps but does not follow yet."
         yield Problem("step.policy", text, node.id, "policy", "warning")
-    for key in _config(node).keys() - kind.Config.model_fields.keys():
+    for key in _config(node.data).keys() - kind.Config.model_fields.keys():
         text = f"Step “{node.label}” has the setting “{key[:80]}”, which “{kind.kind}” does not use."
         yield Problem("step.unknown_setting", text, node.id, key, "warning")
 
 
 def _config_problems(node: Node, kind: type[AnyStep]) -> Iterable[Problem]:
+    for field, text in config_errors(kind, node.data):
+        yield Problem("step.config", f"Step “{node.label}”: {text}", node.id, field)
+
+
+def config_errors(kind: type[AnyStep], data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with a step's settings: ("fields.0.name", "a sentence that names the field and what it has")."""
     try:
-        kind.Config.model_validate(kind.upgrade(_config(node)))
+        kind.Config.model_validate(kind.upgrade(_config(data)))
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            field = ".".join(str(part) for part in item["loc"])
-            text = f"Step “{node.label}”, “{field}”: {item['msg']} (it is {str(item['input'])[:80]!r})."
-            yield Problem("step.config", text, node.id, field)
+        return [(".".join(map(str, item["loc"])), sentence(item)) for item in error.errors(include_url=False)]
+    return []
 
 
 def _handle_problems(node: Node, kind: type[AnyStep], graph: Graph) -> Iterable[Problem]:
@@ -111,8 +116,8 @@ def _handle_problems(node: Node, kind: type[AnyStep], graph: Graph) -> Iterable[
             yield Problem("graph.unknown_handle", text, node.id, "sourceHandle")
 
 
-def _config(node: Node) -> dict[str, Any]:
-    return {key: value for key, value in node.data.items() if key not in RESERVED}
+def _config(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in RESERVED}
 
 
 @cache

@@ -67,6 +67,14 @@ class StepContext:
         self.write(level, text)
 
 
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A step that is ready to use: a kind with some of its settings made, under a name that people look for."""
+
+    label: str
+    config: Mapping[str, Any]
+
+
 class Step(Generic[C]):
     """One step of a definition, with its checked config.
 
@@ -77,6 +85,7 @@ class Step(Generic[C]):
     label: ClassVar[str]
     icon: ClassVar[str] = "process"
     help: ClassVar[str] = ""
+    presets: ClassVar[tuple[Preset, ...]] = ()
     handles: ClassVar[tuple[str, ...]] = (OUT,)
     effects: ClassVar[Literal["none", "outside"]] = "none"
     version: ClassVar[int] = 1

@@ -18,6 +18,11 @@ class Process(base.Step[Config]):
     kind, label, icon = "process", "Process", "process"
     help = "Changes every text in the data: upper case, lower case, trimmed."
     Config = Config
+    presets = (
+        base.Preset("Upper case", {"operation": "uppercase"}),
+        base.Preset("Lower case", {"operation": "lowercase"}),
+        base.Preset("Trim", {"operation": "trim"}),
+    )
 
     async def run(self, ctx: base.StepContext) -> base.Done:
         change = OPERATIONS[self.config.operation]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -84,3 +85,9 @@ def counted(number: int, word: str) -> str:
 @register.filter
 def as_json(value: Any) -> str:
     return words.as_json(value)
+
+
+@register.filter
+def plain_json(value: Any) -> str:
+    """For a hidden field: to be read back, not by people."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,165 +1,150 @@
-"""Look at a workflow, write it, publish it, put it away."""
+"""The builder: the outline of a draft, its drawing and problems, and beside it the step that is being worked on.
+
+Each state of the page has an address. HTMX gets the builder without the page around it, from the same view.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
-from django.contrib import messages
-from django.db import transaction
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
-from django.utils.safestring import SafeString
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
 
-from workflows.drawing import draw
-from workflows.errors import DefinitionError, Problem
-from workflows.forms import STARTER, WorkflowForm
-from workflows.graph import Graph, Node, parse
+from workflows import config
+from workflows.edits import reachable
+from workflows.graph import OUT, Graph, Node
 from workflows.models import Workflow
-from workflows.models.workflow import definition_problems
 from workflows.permissions import can
-from workflows.steps import kind_of, kinds
-from workflows.views.record import require, see_other, workflow_for
-from workflows.words import as_json
+from workflows.picker import choices
+from workflows.scene import Mark, end, scene
+from workflows.steps import config_errors, kind_of
+from workflows.views.record import require, workflow_for
 
-LAST = 8  # executions on the workflow's page
-DRAWN = 300  # steps; a larger drawing can no longer be read
 Context = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step as the drawing and the outline show it."""
-
-    node_id: str
-    label: str
-    kind: str
-    icon: str
-    after: tuple[str, ...]
+NEIGHBOURS = 200  # steps that are offered as those to run after
 
 
 @require_safe
+@vary_on_headers("HX-Request")
 def show(request: HttpRequest, workflow_id: int) -> HttpResponse:
     workflow = workflow_for(request, workflow_id)
-    problems = definition_problems(workflow.definition) if workflow.draft is not None else []
-    return render(request, "workflows/show.html", _page(request, workflow, _form(workflow), problems))
+    page = builder(request, workflow)
+    is_empty = page["scene"].graph is not None and not page["scene"].steps
+    if is_empty and page["may_edit"]:
+        page |= _picker(request, page["scene"].graph)
+    return _answered(request, page)
 
 
-def _page(request: HttpRequest, workflow: Workflow, form: WorkflowForm, problems: list[Problem]) -> Context:
-    runs: QuerySet[Any] = workflow.executions.order_by("-pk").select_related("started_by")
+@require_safe
+@vary_on_headers("HX-Request")
+def step(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
+    """The builder with one step's settings open."""
+    workflow = workflow_for(request, workflow_id)
+    page = builder(request, workflow, node_id)
+    graph: Graph | None = page["scene"].graph
+    if graph is None or node_id not in graph.nodes:
+        raise Http404(f"“{workflow.name}” has no step “{node_id}” any more.")
+    return _answered(request, page | inspector(graph, graph.nodes[node_id]))
+
+
+@require_safe
+@vary_on_headers("HX-Request")
+def picker(request: HttpRequest, workflow_id: int) -> HttpResponse:
+    """The builder with the kinds of step to choose from: for the place `after` a step, by one `handle` of it."""
+    workflow = workflow_for(request, workflow_id)
+    require(request, "edit", workflow)
+    if request.headers.get("HX-Target", "").endswith("#kinds"):
+        return render(request, "workflows/_kinds.html", {"choices": choices(request.GET.get("q", ""))})
+    page = builder(request, workflow, request.GET.get("after", ""))
+    if page["scene"].graph is None:
+        return _answered(request, page)
+    return _answered(request, page | _picker(request, page["scene"].graph))
+
+
+def builder(request: HttpRequest, workflow: Workflow, selected: str = "") -> Context:
+    """What every state of the builder shows."""
+    last, marks = last_execution(workflow)
     return {
         "workflow": workflow,
-        "form": form if can(request.user, "edit", workflow) else None,
-        "problems": problems,
+        "scene": scene(workflow, selected, marks),
+        "selected": selected,
+        "last": last,
+        "may_edit": can(request.user, "edit", workflow) and workflow.archived_at is None,
         "may_run": can(request.user, "run", workflow),
-        "may_archive": can(request.user, "administer", workflow),
-        "executions": runs.defer("input_data", "output_data", "error")[:LAST],
-        **_drawn(workflow),
+        "undo": workflow.edits.done().select_related("by").first(),
+        "redo": workflow.edits.undone().first(),
     }
 
 
-def _form(workflow: Workflow) -> WorkflowForm:
-    return WorkflowForm(instance=workflow, initial={"definition": as_json(workflow.definition)})
+def last_execution(workflow: Workflow) -> tuple[Any, dict[str, Mark]]:
+    """The newest execution and how each step fared in it. By the relation's names: this room does not know the next."""
+    executions: Any = workflow.executions
+    last = executions.order_by("-pk").select_related("version").only("status", "created_at", "version__number").first()
+    if last is None:
+        return None, {}
+    ended = last.entries.filter(kind__in=("completed", "failed", "skipped", "cancelled")).exclude(node=None)
+    rows = ended.order_by("seq").values_list("node", "kind", "took_ms")
+    return last, {node: Mark(kind, took_ms) for node, kind, took_ms in rows[:2_000]}
 
 
-def _drawn(workflow: Workflow) -> Context:
-    """The graph of the draft where it has one that can be drawn, else of the published version."""
-    for definition, is_draft in ((workflow.draft, True), (_published(workflow), False)):
-        try:
-            return {"is_draft": is_draft, **_graph(parse(definition))}
-        except DefinitionError:
-            continue
-    return {"steps": []}
-
-
-def _published(workflow: Workflow) -> Any:
-    return workflow.published.definition if workflow.published else None
-
-
-def _graph(graph: Graph) -> Context:
-    steps = {node_id: _step(graph, graph.nodes[node_id]) for node_id in graph.order}
-    if len(steps) > DRAWN:
-        return {"steps": steps.values()}
-    drawing = draw(graph)
-    return {
-        "steps": steps.values(),
-        "drawing": drawing,
-        "boxes": [(box, _node_html(steps[box.node.id])) for box in drawing.boxes],
-        "links_html": render_to_string("workflows/_links.html", {"links": [(link, "") for link in drawing.links]}),
-    }
-
-
-def _step(graph: Graph, node: Node) -> Step:
+def inspector(graph: Graph, node: Node) -> Context:
+    """One step: its settings, what it runs after, and what may be done with it."""
     kind = kind_of(node)
-    after = tuple(graph.nodes[edge.source].label for edge in graph.incoming[node.id])
-    return Step(node.id, node.label, kind.label, kind.icon, after)
+    errors: dict[str, list[str]] = {}
+    for place, text in config_errors(kind, node.data):
+        errors.setdefault(place, []).append(text)
+    return {
+        "node": node,
+        "kind": {"label": kind.label, "icon": kind.icon, "help": kind.help},  # a class would be called by the template
+        "is_known": kind.kind == node.type,
+        "settings": config.settings(kind.Config, node.data, errors),
+        "after": [(edge, end(graph, edge)) for edge in graph.incoming[node.id]],
+        "offers": _offers(graph, node),
+        "followers": [(edge.target, graph.nodes[edge.target].label) for edge in graph.outgoing[node.id]],
+        "at": graph.order.index(node.id),
+        "handles": kind.handles,
+    }
 
 
-@lru_cache(maxsize=1_024)
-def _node_html(step: Step) -> SafeString:
-    return render_to_string("workflows/_node.html", {"lane": step, "href": f"#step-{step.node_id}"})
-
-
-@require_http_methods(["GET", "POST"])
-def new(request: HttpRequest) -> HttpResponse:
-    if request.method == "GET":
-        form = WorkflowForm(initial={"definition": as_json(STARTER)})
-        return render(request, "workflows/new.html", {"form": form, "problems": [], "kinds": _kinds()})
-    form = WorkflowForm(request.POST, instance=Workflow(owner=request.user))  # type: ignore[misc]
-    problems = _kept(request, form)
-    if problems is None:
-        return see_other("workflows:show", form.instance.pk)
-    context = {"form": form, "problems": problems, "kinds": _kinds()}
-    return render(request, "workflows/new.html", context, status=422)
-
-
-def _kinds() -> list[Context]:
-    return [
-        {"kind": name, "icon": kind.icon, "help": kind.help, "settings": ", ".join(kind.Config.model_fields)}
-        for name, kind in kinds().items()
+def _offers(graph: Graph, node: Node) -> list[tuple[str, str]]:
+    """The ends that this step could run after, without a cycle: ("step handle", words)."""
+    not_these = {node.id, *reachable(graph, node.id)}
+    taken = {(edge.source, edge.handle) for edge in graph.incoming[node.id]}
+    free = [
+        (other.id, handle, other.label)
+        for other in graph.nodes.values()
+        if other.id not in not_these
+        for handle in kind_of(other).handles
+        if (other.id, handle) not in taken
+    ]
+    return [(f"{one} {handle}", label if handle == OUT else f"{label} ({handle})") for one, handle, label in free][
+        :NEIGHBOURS
     ]
 
 
-@require_http_methods(["GET", "POST"])
-def save(request: HttpRequest, workflow_id: int) -> HttpResponse:
-    """Keeps the draft, or publishes it. What cannot be kept comes back as it was typed, with all that is wrong."""
-    workflow = workflow_for(request, workflow_id)
-    if request.method == "GET":
-        return redirect("workflows:show", workflow.pk)
-    require(request, "edit", workflow)
-    form = WorkflowForm(request.POST, instance=workflow)
-    problems = _kept(request, form)
-    if problems is None:
-        return see_other("workflows:show", workflow.pk)
-    context = _page(request, workflow_for(request, workflow_id), form, problems)
-    return render(request, "workflows/show.html", context, status=422)
+def _picker(request: HttpRequest, graph: Graph) -> Context:
+    after = graph.nodes.get(request.GET.get("after", ""))
+    query = request.GET.get("q", "").replace("\0", "")[:100]
+    handle = request.GET.get("handle", OUT)
+    return {
+        "is_picking": True,
+        "after_node": after,
+        "handle": handle,
+        "followers": [graph.nodes[edge.target].label for edge in graph.outgoing[after.id]] if after else [],
+        "choices": choices(query),
+        "query": query,
+    }
 
 
-def _kept(request: HttpRequest, form: WorkflowForm) -> list[Problem] | None:
-    """None where everything was kept; else the definition's problems (none where the form's own errors say it)."""
-    if not form.is_valid():
-        form.point_out()
-        return []
-    definition, publish = form.cleaned_data["definition"], request.POST.get("do") == "publish"
-    try:
-        with transaction.atomic():
-            workflow = form.save()
-            workflow.publish(definition, by=request.user) if publish else workflow.keep_draft(definition)
-    except DefinitionError:
-        return definition_problems(definition)
-    text = f"Version {workflow.published.number} is published." if publish and workflow.published else "Draft saved."
-    messages.success(request, text)
-    return None
-
-
-@require_POST
-def archive(request: HttpRequest, workflow_id: int) -> HttpResponse:
-    workflow = workflow_for(request, workflow_id)
-    require(request, "administer", workflow)
-    workflow.archive()
-    messages.success(request, f"“{workflow.name}” is archived. Its executions stay.")
-    return see_other("workflows:list")
+def _answered(request: HttpRequest, page: Context) -> HttpResponse:
+    """A part of the page for HTMX; it writes no second entry into the browser's history for the same place."""
+    if not request.headers.get("HX-Request") or request.headers.get("HX-History-Restore-Request"):
+        return render(request, "workflows/show.html", page)
+    is_same_place = urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
+    response = render(request, "workflows/_builder.html", page | {"is_same_place": is_same_place})
+    if is_same_place:
+        response["HX-Push-Url"] = "false"
+    return response

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -9,6 +13,8 @@ from django.urls import reverse
 
 from workflows.models import Workflow
 from workflows.permissions import Verb, can, visible_to
+
+View = Callable[..., HttpResponse]
 
 
 def workflow_for(request: HttpRequest, workflow_id: int) -> Workflow:
@@ -18,6 +24,32 @@ def workflow_for(request: HttpRequest, workflow_id: int) -> Workflow:
 def require(request: HttpRequest, verb: Verb, workflow: Workflow) -> None:
     if not can(request.user, verb, workflow):
         raise PermissionDenied
+
+
+def posted(view: View) -> View:
+    """For verbs: a GET (a reload, the way back from signing in) goes to the workflow instead."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, workflow_id: int, *args: Any, **names: Any) -> HttpResponse:
+        if request.method == "POST":
+            return view(request, workflow_id, *args, **names)
+        return see_other("workflows:show", workflow_for(request, workflow_id).pk)
+
+    return guarded
+
+
+def editable(request: HttpRequest, workflow_id: int) -> Workflow:
+    workflow = workflow_for(request, workflow_id)
+    require(request, "edit", workflow)
+    if workflow.archived_at:
+        raise PermissionDenied(f"“{workflow.name}” is archived: bring it back before you change it.")
+    return workflow
+
+
+def seen(request: HttpRequest) -> int:
+    """The draft's revision that stood in the page. A form without one counts as too old."""
+    text = request.POST.get("revision", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
 def see_other(name: str, *args: object) -> HttpResponse:

@@ -1,0 +1,234 @@
+"""A step's settings as a form: fields out of the kind's Config, and values back out of what was typed. No Django.
+
+What was typed is kept even where it is wrong, as the text that it is: the draft loses nothing, the problem stands at
+its field, and publishing is what refuses. A field that was left at its default is not written down.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from workflows.errors import InputError
+from workflows.values import parse
+from workflows.words import as_json
+
+Errors = Mapping[str, Sequence[str]]  # by place, such as "fields.0.name"
+LONG_TEXT = 300  # characters that a setting may have, beyond which it gets more than one line
+MOST_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item of a list of settings, such as one declared field."""
+
+    name: str
+    title: str
+    fields: list[Setting]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One labelled field. `look`: text, long, number, switch, choice, lines, json or rows. `value` stands in it."""
+
+    name: str
+    label: str
+    help: str
+    look: str
+    value: Any
+    is_required: bool
+    placeholder: str = ""
+    choices: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def dom_id(self) -> str:
+        return "setting-" + self.name.replace(".", "-")
+
+
+def settings(config: type[BaseModel], data: Mapping[str, Any], errors: Errors, prefix: str = "") -> list[Setting]:
+    """The form of a Config for the values in `data`."""
+    return [_setting(f"{prefix}{name}", name, info, data, errors) for name, info in config.model_fields.items()]
+
+
+def read(
+    config: type[BaseModel], typed: Mapping[str, str], data: Mapping[str, Any], prefix: str = ""
+) -> dict[str, Any]:
+    """`data` with what was typed; keys that the Config does not know stay as they are."""
+    made = dict(data)
+    for name, info in config.model_fields.items():
+        value = _read(info, f"{prefix}{name}", typed, made.get(name))
+        if value is MISSING or (name not in made and _is_default(info, value)):
+            made.pop(name, None)
+        else:
+            made[name] = value
+    return made
+
+
+def arranged(config: type[BaseModel], data: Mapping[str, Any], verb: str, place: str) -> dict[str, Any]:
+    """`data` with a row added ("fields"), removed, or moved up or down ("fields.2")."""
+    name, _, at = place.partition(".")
+    rows = list(data.get(name) or []) if isinstance(data.get(name) or [], list) else []
+    if name not in config.model_fields or looks(config.model_fields[name]) != "rows":
+        return dict(data)
+    if verb == "add" and len(rows) < MOST_ROWS:
+        rows.append({})
+    elif at.isdigit() and int(at) < len(rows):
+        row, index = rows.pop(int(at)), int(at)
+        if verb != "remove":
+            rows.insert(max(0, index - 1 if verb == "up" else index + 1), row)
+    return {**data, name: rows}
+
+
+class _Missing:
+    pass
+
+
+MISSING: Any = _Missing()
+
+
+# Out of the Config
+
+
+def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], errors: Errors) -> Setting:
+    look, value = looks(info), data.get(name, MISSING)
+    default = info.get_default(call_default_factory=True)
+    rows = _rows(info, place, value, errors) if look == "rows" else []
+    shown = default if value is MISSING and look in ("choice", "switch") else value
+    wrong = [text for at, texts in errors.items() if _belongs(at, place, bool(rows)) for text in texts]
+    return Setting(
+        name=place,
+        label=info.title or name.replace("_", " ").capitalize(),
+        help=info.description or "",
+        look=look,
+        value=_shown(look, shown),
+        is_required=info.is_required(),
+        placeholder=""
+        if default in (PydanticUndefined, None, "") or look in ("rows", "json", "lines")
+        else f"{default}",
+        choices=tuple(map(str, get_args(_bare(info)))) if look == "choice" else (),
+        errors=tuple(wrong),
+        rows=rows,
+    )
+
+
+def _belongs(at: str, place: str, has_rows: bool) -> bool:
+    """A problem deeper inside stands at the field that can mend it: the row's own, where there are rows."""
+    return at == place or (at.startswith(f"{place}.") and not has_rows)
+
+
+def _rows(info: FieldInfo, place: str, value: Any, errors: Errors) -> list[Row]:
+    model = get_args(_bare(info))[0]
+    items = value if isinstance(value, list) else []
+    return [
+        Row(
+            f"{place}.{n}", str(n + 1), settings(model, item if isinstance(item, dict) else {}, errors, f"{place}.{n}.")
+        )
+        for n, item in enumerate(items)
+    ]
+
+
+def looks(info: FieldInfo) -> str:
+    """Which form of field an annotation gets."""
+    kind = _bare(info)
+    if get_origin(kind) is Literal:
+        return "choice"
+    if get_origin(kind) is list and get_args(kind):
+        inner = get_args(kind)[0]
+        return "rows" if isinstance(inner, type) and issubclass(inner, BaseModel) else _looks_of_list(inner)
+    simple = {bool: "switch", int: "number", float: "number", str: "text"}
+    look = simple.get(kind, "json")
+    return "long" if look == "text" and _longest(info) > LONG_TEXT else look
+
+
+def _looks_of_list(inner: Any) -> str:
+    return "lines" if inner is str else "json"
+
+
+def _bare(info: FieldInfo) -> Any:
+    """The annotation without its None."""
+    kind = info.annotation
+    if get_origin(kind) in (Union, types.UnionType):
+        others = [one for one in get_args(kind) if one is not type(None)]
+        return others[0] if len(others) == 1 else Any
+    return kind
+
+
+def _longest(info: FieldInfo) -> int:
+    return max((getattr(limit, "max_length", None) or 0 for limit in info.metadata), default=0)
+
+
+def _shown(look: str, value: Any) -> Any:
+    if value is MISSING or value is None:
+        return "" if look != "switch" else False
+    if look == "switch":
+        return value is True
+    if look == "lines" and isinstance(value, list):
+        return "\n".join(line if isinstance(line, str) else json.dumps(line) for line in value)
+    if isinstance(value, str):
+        return value
+    return as_json(value)
+
+
+# Back out of what was typed
+
+
+def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> Any:
+    look = looks(info)
+    if look == "rows":
+        return _read_rows(info, place, typed, old)
+    if look == "switch":
+        return typed.get(place) == "on"
+    text = typed.get(place)
+    if text is None:
+        return MISSING if old is None else old  # this field was not in the form
+    text = text.replace("\r\n", "\n")
+    return _value(look, text)
+
+
+def _value(look: str, text: str) -> Any:
+    if not text.strip() and (look not in ("text", "long") or not text):
+        return MISSING  # emptied: the default again
+    if look in ("text", "long", "choice"):
+        return text
+    if look == "lines":
+        return [line.strip() for line in text.split("\n") if line.strip()]
+    return _number(text) if look == "number" else _json(text)
+
+
+def _read_rows(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> Any:
+    model = get_args(_bare(info))[0]
+    items = old if isinstance(old, list) else []
+    rows = [read(model, typed, item if isinstance(item, dict) else {}, f"{place}.{n}.") for n, item in enumerate(items)]
+    return rows if rows or isinstance(old, list) else MISSING
+
+
+def _number(text: str) -> Any:
+    """A whole number where it is one; the text itself where it is no number at all."""
+    try:
+        number = float(text) if len(text) < 100 and "_" not in text else None
+    except ValueError:
+        return text
+    if number is None or number != number or number in (float("inf"), float("-inf")):
+        return text
+    return int(text) if text.strip().lstrip("+-").isdecimal() else number
+
+
+def _json(text: str) -> Any:
+    try:
+        return parse(text)
+    except InputError:  # kept as the text that it is
+        return text
+
+
+def _is_default(info: FieldInfo, value: Any) -> bool:
+    default = info.get_default(call_default_factory=True)
+    return type(value) is type(default) and value == default

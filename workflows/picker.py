@@ -1,0 +1,68 @@
+"""Which steps can be added, found by plain words: every kind, and the presets that kinds bring along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.steps import AnyStep, kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`name` is "process", or "process:Upper case" for a preset."""
+
+    name: str
+    kind: str
+    label: str
+    help: str
+    icon: str
+    config: Mapping[str, Any]
+    is_outside: bool
+
+
+def choices(query: str = "") -> list[Choice]:
+    """Those that a search finds, best first; all of them, in the registry's order, where nothing is searched."""
+    words = query.casefold().split()
+    found = [(rank, choice) for choice in _all() if (rank := _rank(choice, words)) is not None]
+    return [choice for _, choice in sorted(found, key=lambda pair: pair[0])]
+
+
+def choice(name: str) -> Choice | None:
+    return next((one for one in _all() if one.name == name), None)
+
+
+def _all() -> list[Choice]:
+    return [one for kind in kinds().values() for one in (_choice(kind), *_presets(kind))]
+
+
+def _choice(kind: type[AnyStep]) -> Choice:
+    return Choice(kind.kind, kind.kind, kind.label, kind.help, kind.icon, {}, kind.effects == "outside")
+
+
+def _presets(kind: type[AnyStep]) -> list[Choice]:
+    about = (kind.icon, kind.effects == "outside")
+    return [
+        Choice(
+            f"{kind.kind}:{preset.label}",
+            kind.kind,
+            preset.label,
+            f"{kind.label} step",
+            about[0],
+            preset.config,
+            about[1],
+        )
+        for preset in kind.presets
+    ]
+
+
+def _rank(choice: Choice, words: list[str]) -> int | None:
+    """0 where the label begins with what is searched, 1 where words of it do, 2 for words elsewhere; None for none."""
+    label, starts = choice.label.casefold(), [*choice.label.casefold().split(), choice.kind]
+    if label.startswith(" ".join(words)):
+        return 0
+    for rank, places in ((1, starts), (2, [*starts, *choice.help.casefold().replace(",", " ").split()])):
+        if all(any(place.startswith(word) for place in places) for word in words):
+            return rank
+    return None

@@ -1,0 +1,234 @@
+"""What one does in the builder: each verb is a POST that makes one change of the draft, and shows the builder again.
+
+A change that was made on an older draft is not written: the page then shows both, and offers to make it again on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from workflows import config, edits
+from workflows.edits import Change, Definition
+from workflows.errors import DefinitionError, EditConflict, EditError, InputError, StepstreamError
+from workflows.graph import OUT
+from workflows.models import Workflow
+from workflows.picker import choice, choices
+from workflows.steps import kind_of
+from workflows.values import parse
+from workflows.views import build
+from workflows.views.build import builder, inspector, picker
+from workflows.views.record import editable, posted, see_other, seen
+
+Make = Callable[[Definition], Change]
+REFUSALS = (EditError, InputError, DefinitionError)
+NAMES = ("label", "notes")
+ARRANGE = ("add", "remove", "up", "down")
+NOT_MINE = ("csrfmiddlewaretoken", "revision")
+HIDDEN = ("base", "do", "q", "handle")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def steps(request: HttpRequest, workflow_id: int) -> HttpResponse:
+    """The kinds to choose from, and the step that was chosen."""
+    return (_add if request.method == "POST" else picker)(request, workflow_id)
+
+
+def _add(request: HttpRequest, workflow_id: int) -> HttpResponse:
+    """A new step. Enter in the search field sends no kind: then it is the best that the search finds."""
+    typed = request.POST
+    found = choice(typed.get("kind", "")) or next(iter(choices(typed.get("q", ""))), None)
+    if found is None:
+        error = EditError(f"No kind of step is called “{typed.get('q', '')[:60]}”. Choose one from the list.")
+        return _refused(request, editable(request, workflow_id), error)
+    after, handle, beside = typed.get("after", ""), typed.get("handle") or OUT, "beside" in typed
+
+    def make(before: Definition) -> Change:
+        data = {"label": found.label, **found.config}
+        return edits.add_step(before, found.kind, data, after=after, handle=handle, beside=beside)
+
+    return _made(request, workflow_id, make)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def step(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
+    """A step's settings, and what was typed into them."""
+    return (_configure if request.method == "POST" else build.step)(request, workflow_id, node_id)
+
+
+def _configure(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
+    """Keeps the step's settings as they were typed, on each pause in typing; a button may arrange a list in them."""
+    verb, _, place = request.POST.get("do", "").partition(" ")
+    is_typing = not verb and request.headers.get("HX-Request")
+
+    def make(before: Definition) -> Change:
+        return edits.configure(before, node_id, _typed(before, node_id, request.POST, verb, place))
+
+    return _kept(request, workflow_id, node_id, make) if is_typing else _made(request, workflow_id, make)
+
+
+def _typed(before: Definition, node_id: str, typed: Any, verb: str, place: str) -> dict[str, Any]:
+    """The step's data with what was typed. `base` is what stood in the form: what equals it was not touched."""
+    node = edits.node_of(before, node_id)
+    kind, data = kind_of(node), dict(node.data)
+    base = _base(typed.get("base", ""), data)
+    made = config.read(kind.Config, typed, base) | {name: typed.get(name, base.get(name, "")) for name in NAMES}
+    made = config.arranged(kind.Config, made, verb, place) if verb in ARRANGE else made
+    made = {key: value for key, value in made.items() if key not in NAMES or str(value).strip()}
+    for key in [*base, *made]:
+        if base.get(key, config.MISSING) != made.get(key, config.MISSING):
+            data.pop(key, None) if key not in made else data.update({key: made[key]})
+    return data
+
+
+def _base(text: str, data: dict[str, Any]) -> dict[str, Any]:
+    try:
+        base = parse(text)
+    except InputError:
+        return dict(data)
+    return base if isinstance(base, dict) else dict(data)
+
+
+@posted
+def connect(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
+    source, _, handle = request.POST.get("source", "").partition(" ")
+    return _made(request, workflow_id, lambda before: edits.connect(before, source, handle or OUT, node_id))
+
+
+@posted
+def disconnect(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
+    source, _, handle = request.POST.get("source", "").partition(" ")
+    return _made(request, workflow_id, lambda before: edits.disconnect(before, source, handle or OUT, node_id))
+
+
+@posted
+def move(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
+    is_up = request.POST.get("way") != "down"
+    return _made(request, workflow_id, lambda before: edits.move(before, node_id, -1 if is_up else 1))
+
+
+@posted
+def duplicate(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
+    def make(before: Definition) -> Change:
+        handle = kind_of(edits.node_of(before, node_id)).handles[0]
+        return edits.duplicate(before, node_id, handle)
+
+    return _made(request, workflow_id, make)
+
+
+@posted
+def delete(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
+    return _made(request, workflow_id, lambda before: edits.delete(before, node_id), is_told=True)
+
+
+@posted
+def undo(request: HttpRequest, workflow_id: int) -> HttpResponse:
+    return _again(request, workflow_id, Workflow.undo)
+
+
+@posted
+def redo(request: HttpRequest, workflow_id: int) -> HttpResponse:
+    return _again(request, workflow_id, Workflow.redo)
+
+
+@posted
+def discard(request: HttpRequest, workflow_id: int) -> HttpResponse:
+    """Back to what runs."""
+    workflow = editable(request, workflow_id)
+    try:
+        workflow.discard_draft(request.user, seen(request))
+    except EditConflict:
+        return conflict(request, workflow, None)
+    messages.success(request, "The draft is as what runs again. Undo brings your changes back.")
+    return see_other("workflows:show", workflow.pk)
+
+
+# What all of them do
+
+
+def _made(request: HttpRequest, workflow_id: int, make: Make, *, is_told: bool = False) -> HttpResponse:
+    """Makes the change and shows the builder where one goes on."""
+    workflow = editable(request, workflow_id)
+    try:
+        change = workflow.edit(make, request.user, seen(request))
+    except EditConflict:
+        return conflict(request, workflow, make)
+    except REFUSALS as error:
+        return _refused(request, workflow, error)
+    if is_told:
+        messages.success(request, f"{change.words}. Undo brings it back.")
+    return _on(workflow, change.node)
+
+
+def _kept(request: HttpRequest, workflow_id: int, node_id: str, make: Make) -> HttpResponse:
+    """The same while somebody types: all that shows the draft, but not the fields that they type into."""
+    workflow = editable(request, workflow_id)
+    try:
+        workflow.edit(make, request.user, seen(request))
+    except EditConflict:
+        return conflict(request, workflow, make)
+    except REFUSALS as error:
+        return _refused(request, workflow, error)
+    page = builder(request, workflow, node_id)
+    graph = page["scene"].graph
+    return render(request, "workflows/_kept.html", page | inspector(graph, graph.nodes[node_id]))
+
+
+def _again(request: HttpRequest, workflow_id: int, verb: Callable[..., Any]) -> HttpResponse:
+    workflow = editable(request, workflow_id)
+    try:
+        edit = verb(workflow, request.user, seen(request))
+    except EditConflict:
+        return conflict(request, workflow, None)
+    except EditError as error:
+        return _refused(request, workflow, error)
+    messages.success(request, f"{edit}.")
+    return _on(workflow, edit.node)
+
+
+def _on(workflow: Workflow, node_id: str | None) -> HttpResponse:
+    """To the step, where it (still) is there."""
+    try:
+        edits.node_of(workflow.definition, node_id or "")
+    except REFUSALS:
+        return see_other("workflows:show", workflow.pk)
+    return see_other("workflows:step", workflow.pk, node_id)
+
+
+def _refused(request: HttpRequest, workflow: Workflow, error: StepstreamError) -> HttpResponse:
+    """The builder as it is, and a sentence why not."""
+    page = builder(request, workflow) | {"refusal": error.message}
+    template = "workflows/_builder.html" if request.headers.get("HX-Request") else "workflows/show.html"
+    return _in_place(render(request, template, page, status=422))
+
+
+def conflict(request: HttpRequest, workflow: Workflow, make: Make | None) -> HttpResponse:
+    """Both sides: what happened meanwhile, and what somebody was about to do; nothing of it is lost."""
+    page = {
+        "workflow": workflow,
+        "meanwhile": workflow.edits.since(max(seen(request), 0)).select_related("by"),
+        "mine": _tried(workflow, make),
+        "typed": [(key, value) for key, values in request.POST.lists() for value in values if key not in NOT_MINE],
+        "shown": [(key, value) for key, value in request.POST.items() if value and key not in (*NOT_MINE, *HIDDEN)],
+    }
+    template = "workflows/_conflict.html" if request.headers.get("HX-Request") else "workflows/conflict.html"
+    return _in_place(render(request, template, page, status=409))
+
+
+def _in_place(response: HttpResponse) -> HttpResponse:
+    """An answer to a POST is no place to come back to."""
+    response["HX-Push-Url"] = "false"
+    return response
+
+
+def _tried(workflow: Workflow, make: Make | None) -> dict[str, str]:
+    """In words, what the change would be on the draft as it is now, or why it can no longer be made."""
+    try:
+        return {"words": make(workflow.definition).words} if make else {}
+    except REFUSALS as error:
+        return {"why_not": error.message}
