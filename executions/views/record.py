@@ -12,7 +12,7 @@ from executions.planner import State, fold
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.graph import Graph
 from workflows.models import Workflow, WorkflowVersion
-from workflows.permissions import can, visible
+from workflows.permissions import Verb, can, visible
 
 
 def execution_for(request: HttpRequest, execution_id: int) -> WorkflowExecution:
@@ -33,8 +33,8 @@ def state_of(execution: WorkflowExecution) -> State:
     return state
 
 
-def require(request: HttpRequest, workflow: Workflow) -> None:
-    if not can(request.user, "run", workflow):
+def require(request: HttpRequest, workflow: Workflow, verb: Verb = "run") -> None:
+    if not can(request.user, verb, workflow):
         raise PermissionDenied
 
 

@@ -73,7 +73,7 @@ def test_defaults_are_in_the_row_and_in_what_the_steps_see(order: Workflow) -> N
 
 def test_one_wrong_input_does_not_cost_its_neighbours_in_the_same_batch(order: Workflow) -> None:
     async def all_at_once() -> list[Any]:
-        given = [{"customer": "Ada"}, BAD, {"customer": "Bob"}]
+        given: list[Any] = [{"customer": "Ada"}, BAD, {"customer": "Bob"}]
         engine = WorkflowEngine()
         runs = (engine.execute_workflow(order.pk, one) for one in given)
         return await asyncio.gather(*runs, return_exceptions=True)
