@@ -25,7 +25,7 @@ AT_ONCE = 100  # a slip of "select all" must not start ten thousand executions
 @admin.register(WorkflowExecution)
 class WorkflowExecutionAdmin(ReadOnlyAdmin):
     heavy = ("input_data", "output_data", "error", "workflow__draft", "version__definition")
-    list_display = ("__str__", "of", "status", "steps", "started_by", "created_at", "duration", "entries")
+    list_display = ("__str__", "of", "at_version", "status", "steps", "started_by", "created_at", "duration", "entries")
     list_filter = ("status", "created_at", ("cancel_requested_at", admin.EmptyFieldListFilter))
     list_select_related = ("workflow", "version", "started_by")
     search_fields = ("=id", "workflow__name", "started_by__username", "error_message")

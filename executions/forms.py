@@ -70,6 +70,11 @@ class RunForm(Given):
         widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}),
     )
 
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        if self.asked:
+            self.fields["input_data"].help_text = f"A JSON object with {', '.join(map(_said, self.asked))}."
+
     @classmethod
     def offering(cls, given: Mapping[str, Any], key: str, asked: Sequence[Field] = ()) -> RunForm:
         return cls(initial={"input_data": as_json(given), "key": key}, asked=asked)
@@ -172,6 +177,10 @@ class FieldsForm(Given):
             return read_object(str(self["beside"].value() or "{}"))
         except InputError:
             return {}
+
+
+def _said(field: Field) -> str:
+    return f"{field.name} ({field.type}{', required' if field.required else ''})"
 
 
 def read_object(text: str) -> dict[str, Any]:

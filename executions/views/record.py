@@ -38,6 +38,11 @@ def require(request: HttpRequest, workflow: Workflow, verb: Verb = "run") -> Non
         raise PermissionDenied
 
 
+def again(execution: WorkflowExecution) -> Verb:
+    """What one must be allowed to do to run it once more: a draft is for those who may edit it."""
+    return "edit" if execution.version.is_draft else "run"
+
+
 def see_other(name: str, *args: object) -> HttpResponse:
     """After a POST: 303, so that a reload repeats nothing."""
     return HttpResponseRedirect(reverse(name, args=args), status=303)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from executions.engine import WorkflowEngine
 from executions.forms import FieldsForm, Given, RunForm, new_key
 from executions.models import WorkflowExecution
-from executions.views.record import execution_for, require, see_other
+from executions.views.record import again, execution_for, require, see_other
 from workflows import fields
 from workflows import steps as step_kinds
 from workflows.blueprint import Blueprint, blueprint_of
@@ -153,9 +153,9 @@ def _planned(node: Node) -> Context:
 @require_POST
 def run_again(request: HttpRequest, execution_id: int) -> HttpResponse:
     execution = execution_for(request, execution_id)
-    require(request, execution.workflow, "edit" if execution.version.is_draft else "run")
+    require(request, execution.workflow, again(execution))
     try:
-        again = WorkflowEngine().run_again(execution.pk, by=request.user)
+        new = WorkflowEngine().run_again(execution.pk, by=request.user)
     except StepstreamError:
         return see_other("executions:run", execution.workflow_id)  # which says why it cannot be run
-    return see_other("executions:show", again)
+    return see_other("executions:show", new)
