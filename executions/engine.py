@@ -61,6 +61,15 @@ class WorkflowEngine:
             return await worker.journal.run(_result, held.execution_id)
         return _ended(held.execution_id, closing.status, closing.output, closing.error, closing.error_message)
 
+    async def see_through(self, execution_id: int) -> ExecutionResult:
+        """To the end of an execution that was submitted: run in this event loop, unless a worker has taken it.
+
+        Raises WorkflowExecutionError where it failed.
+        """
+        worker = await worker_for_caller()
+        await self._await_end(worker, execution_id)
+        return await worker.journal.run(_result, execution_id)
+
     async def submit_workflow(self, workflow_id: int, input_data: dict[str, Any] | None = None, **how: Any) -> int:
         """Records the execution for the background consumer and returns its id at once. As submit()."""
         return await sync_to_async(self.submit)(workflow_id, input_data, **how)

@@ -46,4 +46,6 @@ def _light(rows: Any) -> Any:
     facts = ("status", "created_at", "started_at", "completed_at", "cancel_requested_at", "steps_done", "steps_total")
     cause = {"cause": Left("error_message", 240), "failed_step": Cast(KT("error__step_name"), CharField())}
     rows = rows.select_related("workflow", "version", "started_by").annotate(**cause)
-    return rows.only(*facts, "workflow__name", "started_by__username", "version__number", "version__note").order_by(F("pk").desc())
+    return rows.only(*facts, "workflow__name", "started_by__username", "version__number", "version__note").order_by(
+        F("pk").desc()
+    )
