@@ -25,7 +25,7 @@ AT_ONCE = 100  # a slip of "select all" must not start ten thousand executions
 @admin.register(WorkflowExecution)
 class WorkflowExecutionAdmin(ReadOnlyAdmin):
     heavy = ("input_data", "output_data", "error", "workflow__draft", "version__definition")
-    list_display = ("__str__", "of", "status", "steps", "started_by", "created_at", "duration", "entries")
+    list_display = ("__str__", "of", "at_version", "status", "steps", "started_by", "created_at", "duration", "entries")
     list_filter = ("status", "created_at", ("cancel_requested_at", admin.EmptyFieldListFilter))
     list_select_related = ("workflow", "version", "started_by")
     search_fields = ("=id", "workflow__name", "started_by__username", "error_message")
@@ -94,7 +94,7 @@ class WorkflowExecutionAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Run again with the same version and input")
     def run_again(self, request: HttpRequest, executions: QuerySet[WorkflowExecution]) -> None:
-        for execution in self._allowed(request, executions):
+        for execution in self._allowed(request, executions, again=True):
             try:
                 new = WorkflowEngine().run_again(execution.pk, by=request.user)
             except StepstreamError as error:
@@ -103,12 +103,18 @@ class WorkflowExecutionAdmin(ReadOnlyAdmin):
                 text = format_html("{} runs again as {}.", execution, link_to(WorkflowExecution(pk=new)))
                 self.message_user(request, text, messages.SUCCESS)
 
-    def _allowed(self, request: HttpRequest, executions: QuerySet[WorkflowExecution]) -> list[WorkflowExecution]:
+    def _allowed(
+        self, request: HttpRequest, executions: QuerySet[WorkflowExecution], again: bool = False
+    ) -> list[WorkflowExecution]:
         """Those of the chosen that this user may run, oldest first; says what is left out."""
-        chosen = list(executions.select_related("workflow").order_by("pk")[: AT_ONCE + 1])
+        chosen = list(executions.select_related("workflow", "version").order_by("pk")[: AT_ONCE + 1])
         if len(chosen) > AT_ONCE:
             self.message_user(request, f"Only the first {AT_ONCE} were taken.", messages.WARNING)
-        allowed = [execution for execution in chosen[:AT_ONCE] if can(request.user, "run", execution.workflow)]
+        allowed = [
+            execution
+            for execution in chosen[:AT_ONCE]
+            if can(request.user, "edit" if again and execution.version.is_draft else "run", execution.workflow)
+        ]
         if refused := len(chosen[:AT_ONCE]) - len(allowed):
             self.message_user(request, f"You may not do this to {refused} of them.", messages.ERROR)
         return allowed

@@ -19,7 +19,7 @@ from django.utils import timezone
 from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from workflows.blueprint import Blueprint, blueprint_of
-from workflows.errors import DefinitionError, WorkflowExecutionError
+from workflows.errors import DefinitionError, InputError, WorkflowExecutionError
 from workflows.models import Workflow
 
 TABLE = WorkflowExecution._meta.db_table
@@ -131,7 +131,10 @@ def load(fences: dict[int, int]) -> list[Held]:
     ]
 
 
-def open_all(openings: Sequence[Opening]) -> list[Held | WorkflowExecutionError]:
+Refused = WorkflowExecutionError | InputError
+
+
+def open_all(openings: Sequence[Opening]) -> list[Held | Refused]:
     """Creates the executions, claimed from birth. One query for their workflows, one insert a table."""
     if not openings:
         return []
@@ -151,13 +154,17 @@ def _is_there(item: Opening, held: Held) -> bool:
     return held.execution_id > 0
 
 
-def _opened(item: Opening, workflow: Workflow | None) -> Held | WorkflowExecutionError:
+def _opened(item: Opening, workflow: Workflow | None) -> Held | Refused:
     if workflow is None or workflow.published is None:
         return WorkflowExecutionError(f"Workflow {item.workflow_id} not found or inactive.")
     blueprint = blueprint_of(workflow.published, workflow.max_parallel)
     if isinstance(blueprint, DefinitionError):
         return WorkflowExecutionError(f"Workflow {item.workflow_id} cannot be executed: {blueprint.message}")
-    return Held(0, 1, 0, item.given, blueprint, [item.queued()], 1)
+    try:
+        given = blueprint.checked(item.given)
+    except InputError as error:
+        return error
+    return Held(0, 1, 0, given, blueprint, [item.queued()], 1)
 
 
 def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) -> None:
@@ -195,7 +202,7 @@ def _values(item: Opening, held: Held, workflow: Workflow, as_time: TimeForm) ->
     at, by = as_time(item.at), item.by.pk if item.by else None
     assert isinstance(held.blueprint, Blueprint)
     total = len(held.blueprint.graph.nodes)
-    row = (workflow.pk, workflow.published_id, "running", as_json(item.given), 0, total, "", at, at)
+    row = (workflow.pk, workflow.published_id, "running", as_json(held.given), 0, total, "", at, at)
     return (*row, by, as_time(lease_end()), item.owner, held.fence, held.nudges)
 
 

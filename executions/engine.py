@@ -20,9 +20,10 @@ from executions.claim import Held, Opening
 from executions.data import replay
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from executions.worker import Worker, worker_for_caller
+from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, WorkflowExecutionError, WorkflowStepError
 from workflows.graph import Graph, parse
-from workflows.models import Workflow
+from workflows.models import Workflow, WorkflowVersion
 from workflows.values import require_object
 
 __all__ = ["ExecutionResult", "ExecutionStatus", "WorkflowEngine", "WorkflowExecutionError", "WorkflowStepError"]
@@ -49,8 +50,8 @@ class WorkflowEngine:
         """Runs the workflow to its end, in this event loop while steps are ready.
 
         Raises WorkflowExecutionError for a workflow that is missing, inactive, empty or cyclic, and for an execution
-        that failed; InputError for an input that cannot be kept. A cancelled execution is returned as such. Cancelling
-        the caller leaves the execution to the workers.
+        that failed; InputError for an input that cannot be kept or does not fit the declared fields. A cancelled
+        execution is returned as such. Cancelling the caller leaves the execution to the workers.
         """
         worker = await worker_for_caller()
         opening = Opening(_known(workflow_id), _checked(input_data), worker.owner, by)
@@ -59,6 +60,15 @@ class WorkflowEngine:
             await self._await_end(worker, held.execution_id)
             return await worker.journal.run(_result, held.execution_id)
         return _ended(held.execution_id, closing.status, closing.output, closing.error, closing.error_message)
+
+    async def see_through(self, execution_id: int) -> ExecutionResult:
+        """To the end of an execution that was submitted: run in this event loop, unless a worker has taken it.
+
+        Raises WorkflowExecutionError where it failed.
+        """
+        worker = await worker_for_caller()
+        await self._await_end(worker, execution_id)
+        return await worker.journal.run(_result, execution_id)
 
     async def submit_workflow(self, workflow_id: int, input_data: dict[str, Any] | None = None, **how: Any) -> int:
         """Records the execution for the background consumer and returns its id at once. As submit()."""
@@ -72,20 +82,22 @@ class WorkflowEngine:
         by: Any = None,
         idempotency_key: str | None = None,
         retry_of: WorkflowExecution | None = None,
+        version: WorkflowVersion | None = None,
     ) -> int:
         """Records the execution on the caller's own connection, so it rolls back with the caller's transaction.
 
         The same `idempotency_key` for the same workflow gives the same execution. `retry_of` keeps its version.
+        `version`: another than the published one; a draft can be tried while its workflow is inactive.
         Raises WorkflowExecutionError and InputError as execute_workflow() does.
         """
         given = _checked(input_data)
-        workflow = Workflow.objects.runnable().select_related("published").filter(pk=_known(workflow_id)).first()
-        if workflow is None or workflow.published is None:
-            raise WorkflowExecutionError(f"Workflow {workflow_id} not found or inactive.")
-        if retry_of and retry_of.workflow_id != workflow.pk:
-            raise WorkflowExecutionError(f"Execution {retry_of.pk} belongs to another workflow.")
-        version = retry_of.version if retry_of else workflow.published
-        steps_total = len(_graph(version.definition, workflow).nodes)
+        workflow = _workflow(workflow_id, version := retry_of.version if retry_of else version)
+        version = version or workflow.published
+        assert version is not None
+        blueprint = _blueprint(version, workflow)
+        if retry_of is None:  # else this very version has accepted it before
+            given = blueprint.checked(given)
+        steps_total = len(blueprint.graph.nodes)
         row = WorkflowExecution(workflow=workflow, version=version, input_data=given, steps_total=steps_total)
         row.started_by, row.retry_of, row.idempotency_key = by, retry_of, idempotency_key or None
         try:
@@ -190,11 +202,23 @@ def _known(number: Any) -> int:
     return number if type(number) is int and 0 < number <= MAX_ID else 0
 
 
-def _graph(definition: Any, workflow: Workflow) -> Graph:
-    try:
-        return parse(definition, workflow.max_parallel)
-    except DefinitionError as error:
-        raise WorkflowExecutionError(f"Workflow {workflow.pk} cannot be executed: {error.message}") from error
+def _workflow(workflow_id: Any, version: WorkflowVersion | None) -> Workflow:
+    """The workflow, if it can run now, in that version or in the published one."""
+    is_draft = version is not None and version.is_draft
+    rows = Workflow.objects.listed() if is_draft else Workflow.objects.runnable()
+    workflow = rows.select_related("published").filter(pk=_known(workflow_id)).first()
+    if workflow is None:
+        raise WorkflowExecutionError(f"Workflow {workflow_id} not found or inactive.")
+    if version is not None and version.workflow_id != workflow.pk:
+        raise WorkflowExecutionError(f"Version {version.pk} belongs to another workflow.")
+    return workflow
+
+
+def _blueprint(version: WorkflowVersion, workflow: Workflow) -> Blueprint:
+    blueprint = blueprint_of(version, workflow.max_parallel)
+    if isinstance(blueprint, DefinitionError):
+        raise WorkflowExecutionError(f"Workflow {workflow.pk} cannot be executed: {blueprint.message}")
+    return blueprint
 
 
 def _result(execution_id: int) -> ExecutionResult:

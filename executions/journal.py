@@ -20,10 +20,10 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from executions.claim import Held, Opening, open_all
+from executions.claim import Held, Opening, Refused, open_all
 from executions.entry import INSERT, Entry, as_json, time_form
 from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
-from workflows.errors import StepstreamError, WorkflowExecutionError
+from workflows.errors import StepstreamError
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def _resolve(done: asyncio.Future[Any], result: Any) -> None:
 # The writer's thread
 
 
-Result = bool | OwnershipLost | Held | WorkflowExecutionError
+Result = bool | OwnershipLost | Held | Refused
 
 
 def _try(units: Sequence[Any]) -> list[Result]:

@@ -3,13 +3,14 @@
 from django.urls import path
 
 from executions.consumers import ExecutionViewer
-from executions.views import find, start, watch
+from executions.views import find, start, trial, watch
 
 app_name = "executions"
 
 urlpatterns = [
-    path("workflows/<int:workflow_id>/try/", start.run, name="try"),  # STUB
     path("workflows/<int:workflow_id>/run/", start.run, name="run"),
+    path("workflows/<int:workflow_id>/start/", start.start, name="start"),
+    path("workflows/<int:workflow_id>/try/", trial.attempt, name="try"),
     path("executions/", find.listed, name="list"),
     path("executions/<int:execution_id>/", watch.show, name="show"),
     path("executions/<int:execution_id>/cancel/", watch.cancel, name="cancel"),

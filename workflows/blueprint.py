@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import cached_property
 from threading import Lock
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from workflows import steps
 from workflows.errors import DefinitionError
+from workflows.fields import Field, check
 from workflows.graph import Graph, parse
+from workflows.steps.input import Input
 
 
 class Blueprint:
@@ -22,6 +27,27 @@ class Blueprint:
         if node_id not in self._steps:
             self._steps[node_id] = steps.make(self.graph.nodes[node_id])
         return self._steps[node_id]
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """What is asked for before an execution begins: by the input steps that come first. A name is asked once."""
+        asked: dict[str, Field] = {}
+        for node_id in self.graph.roots:
+            for field in self._asked_by(node_id):
+                asked.setdefault(field.name, field)
+        return tuple(asked.values())
+
+    def checked(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The input with its defaults; raises InputError. Where no field is declared, everything fits."""
+        return check(self.fields, given) if self.fields else given
+
+    def _asked_by(self, node_id: str) -> list[Field]:
+        if not issubclass(steps.kind_of(self.graph.nodes[node_id]), Input):
+            return []
+        try:
+            return list(self.step(node_id).config.fields)
+        except ValidationError:  # the kind has become stricter: when it runs, the step itself will say so
+            return []
 
 
 class Version(Protocol):

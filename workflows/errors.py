@@ -71,8 +71,11 @@ class InputError(StepstreamError):
 
     code = "input"
 
-    def __init__(self, message: str | None = None, field: str = "input_data") -> None:
+    def __init__(
+        self, message: str | None = None, field: str = "input_data", problems: Mapping[str, str] | None = None
+    ) -> None:
         self.field = field
+        self.problems = dict(problems or {})  # a sentence by declared field, where it was those that did not fit
         super().__init__(message)
 
 

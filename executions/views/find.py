@@ -45,5 +45,7 @@ def _light(rows: Any) -> Any:
     """What a list shows, without the data that executions carry, and with the cause of a failure in one line."""
     facts = ("status", "created_at", "started_at", "completed_at", "cancel_requested_at", "steps_done", "steps_total")
     cause = {"cause": Left("error_message", 240), "failed_step": Cast(KT("error__step_name"), CharField())}
-    rows = rows.select_related("workflow", "started_by").annotate(**cause)
-    return rows.only(*facts, "workflow__name", "started_by__username").order_by(F("pk").desc())
+    rows = rows.select_related("workflow", "version", "started_by").annotate(**cause)
+    return rows.only(*facts, "workflow__name", "started_by__username", "version__number", "version__note").order_by(
+        F("pk").desc()
+    )

@@ -12,7 +12,7 @@ from executions.planner import State, fold
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.graph import Graph
 from workflows.models import Workflow, WorkflowVersion
-from workflows.permissions import can, visible
+from workflows.permissions import Verb, can, visible
 
 
 def execution_for(request: HttpRequest, execution_id: int) -> WorkflowExecution:
@@ -33,9 +33,14 @@ def state_of(execution: WorkflowExecution) -> State:
     return state
 
 
-def require(request: HttpRequest, workflow: Workflow) -> None:
-    if not can(request.user, "run", workflow):
+def require(request: HttpRequest, workflow: Workflow, verb: Verb = "run") -> None:
+    if not can(request.user, verb, workflow):
         raise PermissionDenied
+
+
+def again(execution: WorkflowExecution) -> Verb:
+    """What one must be allowed to do to run it once more: a draft is for those who may edit it."""
+    return "edit" if execution.version.is_draft else "run"
 
 
 def see_other(name: str, *args: object) -> HttpResponse:

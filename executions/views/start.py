@@ -1,74 +1,148 @@
-"""Start an execution: the run form, and once more with what an earlier one had."""
+"""Start an execution: the run form, at once with what is offered, or once more with what an earlier one had."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from executions.engine import WorkflowEngine
-from executions.forms import RunForm, new_key
+from executions.forms import FieldsForm, Given, RunForm, new_key
 from executions.models import WorkflowExecution
-from executions.views.record import execution_for, graph_of, require, see_other
+from executions.views.record import again, execution_for, require, see_other
+from workflows import fields
 from workflows import steps as step_kinds
-from workflows.errors import InputError, WorkflowExecutionError
-from workflows.graph import Node
-from workflows.models import Workflow
+from workflows.blueprint import Blueprint, blueprint_of
+from workflows.errors import InputError, StepstreamError
+from workflows.fields import Field
+from workflows.graph import Graph, Node
+from workflows.models import Workflow, WorkflowVersion
 from workflows.permissions import visible_to
 from workflows.words import as_json
 
 PLANNED = 30  # steps that the run form tells of
+ALONE = "only"  # how the note of a version begins that is one step alone: its input is no workflow's input
 Context = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The input to begin with, and the execution that it comes from, if any."""
+
+    given: dict[str, Any]
+    source: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What is about to begin. `version`: makes that of a draft when it does; None for the published one."""
+
+    workflow: Workflow
+    graph: Graph
+    asked: Sequence[Field]
+    offer: Offer
+    version: Callable[[], WorkflowVersion] | None = None
 
 
 @never_cache  # the way back from the execution must bring a new key, or "Run" would show the old one again
 @require_http_methods(["GET", "POST"])
 def run(request: HttpRequest, workflow_id: int) -> HttpResponse:
-    workflow = get_object_or_404(visible_to(request.user).select_related("published"), pk=workflow_id)
-    require(request, workflow)
-    if request.method == "GET":
-        form = RunForm(initial={"input_data": _offered(request, workflow), "key": new_key()})
-        return render(request, "executions/run.html", _run_page(workflow, form))
-    form = RunForm(request.POST)
-    execution_id = _submitted(request, workflow, form)
+    return answer(request, published(request, workflow_id))
+
+
+@require_POST
+def start(request: HttpRequest, workflow_id: int) -> HttpResponse:
+    """Begins at once with what the run form would offer; where that does not do, the form is shown."""
+    beginning = published(request, workflow_id)
+    form = RunForm({"input_data": as_json(beginning.offer.given), "key": request.POST.get("key", "")})
+    execution_id = begun(request, beginning, form)
     if execution_id is None:
-        return render(request, "executions/run.html", _run_page(workflow, form), status=422)
+        return see_other("executions:run", workflow_id)
     return see_other("executions:show", execution_id)
 
 
-def _submitted(request: HttpRequest, workflow: Workflow, form: RunForm) -> int | None:
+def published(request: HttpRequest, workflow_id: int) -> Beginning:
+    workflow = get_object_or_404(visible_to(request.user).select_related("published"), pk=workflow_id)
+    require(request, workflow)
+    blueprint = blueprint_of(workflow.published, workflow.max_parallel) if workflow.published else None
+    if not isinstance(blueprint, Blueprint):
+        return Beginning(workflow, Graph([], []), (), Offer({}))
+    offer = offered(request, workflow, blueprint)
+    return Beginning(workflow, blueprint.graph, blueprint.fields, offer)
+
+
+def answer(request: HttpRequest, beginning: Beginning, **page: Any) -> HttpResponse:
+    """The form for it, in the shape that was asked for; posted, it begins, or turns into the other shape."""
+    asked = beginning.asked
+    if request.method == "GET":
+        kind = FieldsForm if asked and request.GET.get("as") != RunForm.shape else RunForm
+        return _page(request, beginning, kind.offering(beginning.offer.given, new_key(), asked), page)
+    form = posted(request, asked)
+    if request.POST.get("turn"):
+        other = form.turned()
+        return _page(request, beginning, other or form, page, status=200 if other else 422)
+    execution_id = begun(request, beginning, form)
+    if execution_id is None:
+        return _page(request, beginning, form, page, status=422)
+    return see_other("executions:show", execution_id)
+
+
+def posted(request: HttpRequest, asked: Sequence[Field]) -> Given:
+    """What was typed, in the shape in which it was, though the workflow may ask for something else by now."""
+    has_fields = "asks" in request.POST or (asked and "input_data" not in request.POST)
+    return (FieldsForm if has_fields else RunForm)(request.POST, asked=asked)
+
+
+def begun(request: HttpRequest, beginning: Beginning, form: Given) -> int | None:
+    """The new execution, or None where the form says why there is none."""
     if not form.is_valid():
         return None
-    given, key = form.cleaned_data["input_data"], form.cleaned_data["key"]
+    key = form.cleaned_data["key"] or None
     try:
-        return WorkflowEngine().submit(workflow.pk, given, by=request.user, idempotency_key=key or None)
+        version = beginning.version() if beginning.version else None
+        return WorkflowEngine().submit(
+            beginning.workflow.pk, form.given, by=request.user, idempotency_key=key, version=version
+        )
     except InputError as error:
-        form.add_error("input_data", error.message)
-    except WorkflowExecutionError as error:
+        form.refuse(error)
+    except StepstreamError as error:
         form.add_error(None, error.message)
     return None
 
 
-def _offered(request: HttpRequest, workflow: Workflow) -> str:
-    """The input that this user gave last, else the input step's example, else an empty object."""
-    mine = WorkflowExecution.objects.filter(workflow=workflow, started_by=request.user.pk)
-    last = mine.values_list("input_data", flat=True).first()
-    return as_json(_example(workflow) if last is None else last)
+def offered(request: HttpRequest, workflow: Workflow, blueprint: Blueprint) -> Offer:
+    """What this user gave last as far as it still fits, else the input step's example; in both cases with defaults."""
+    alone = Q(version__number=None, version__note__startswith=ALONE)
+    mine = WorkflowExecution.objects.filter(workflow=workflow, started_by=request.user.pk).exclude(alone)
+    last = None if request.GET.get("offer") == "defaults" else mine.values_list("pk", "input_data").first()
+    source, given = last or (None, _example(blueprint.graph))
+    return Offer(fields.offered(blueprint.fields, given), source)
 
 
-def _example(workflow: Workflow) -> Any:
-    nodes = workflow.published.definition.get("nodes", []) if workflow.published else []
-    settings = (node.get("data") or {} for node in nodes)
-    return next((data["example"] for data in settings if data.get("example")), {})
+def _example(graph: Graph) -> dict[str, Any]:
+    examples = (node.data.get("example") for node in graph.nodes.values())
+    return next((example for example in examples if isinstance(example, dict)), {})
 
 
-def _run_page(workflow: Workflow, form: RunForm) -> Context:
-    nodes = list(graph_of(workflow.published, workflow).nodes.values()) if workflow.published else []
-    planned = [_planned(node) for node in nodes[:PLANNED]]
-    return {"workflow": workflow, "form": form, "planned": planned, "more": max(0, len(nodes) - PLANNED)}
+def _page(
+    request: HttpRequest, beginning: Beginning, form: Given, page: Context, status: int | None = None
+) -> HttpResponse:
+    nodes = list(beginning.graph.nodes.values())
+    context = {
+        "workflow": beginning.workflow,
+        "form": form,
+        "offer": beginning.offer,
+        "planned": [_planned(node) for node in nodes[:PLANNED]],
+        "more": max(0, len(nodes) - PLANNED),
+        "can_begin": beginning.workflow.is_runnable,
+    }
+    return render(request, "executions/run.html", context | page, status=status)
 
 
 def _planned(node: Node) -> Context:
@@ -79,9 +153,9 @@ def _planned(node: Node) -> Context:
 @require_POST
 def run_again(request: HttpRequest, execution_id: int) -> HttpResponse:
     execution = execution_for(request, execution_id)
-    require(request, execution.workflow)
+    require(request, execution.workflow, again(execution))
     try:
-        again = WorkflowEngine().run_again(execution.pk, by=request.user)
-    except WorkflowExecutionError:
+        new = WorkflowEngine().run_again(execution.pk, by=request.user)
+    except StepstreamError:
         return see_other("executions:run", execution.workflow_id)  # which says why it cannot be run
-    return see_other("executions:show", again)
+    return see_other("executions:show", new)

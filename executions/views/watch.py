@@ -16,7 +16,7 @@ from executions.engine import WorkflowEngine
 from executions.models import ExecutionLog, WorkflowExecution
 from executions.scene import Scene, scene
 from executions.timeline import lane
-from executions.views.record import execution_for, graph_of, require, see_other, state_of, whole
+from executions.views.record import again, execution_for, graph_of, require, see_other, state_of, whole
 from workflows.graph import Graph
 from workflows.permissions import can
 
@@ -34,6 +34,7 @@ def show(request: HttpRequest, execution_id: int) -> HttpResponse:
     context = _page(execution, scene(execution, graph, state, timezone.now()))
     context |= _window(execution, graph, rows)
     context["may_run"] = can(request.user, "run", execution.workflow)
+    context["may_run_again"] = can(request.user, again(execution), execution.workflow)
     return render(request, "executions/show.html", context)
 
 

@@ -150,8 +150,8 @@ def test_htmx_gets_the_parts_and_no_page_around_them(workflow: Workflow, as_alic
 
 
 def test_the_last_execution_stands_on_the_graph(workflow: Workflow, as_alice: Client) -> None:
-    version = workflow.published
-    execution = WorkflowExecution.objects.create(workflow=workflow, version=version, status="failed")
+    assert workflow.published is not None
+    execution = WorkflowExecution.objects.create(workflow=workflow, version=workflow.published, status="failed")
     for seq, (node, kind) in enumerate((("in", "completed"), ("work", "failed")), 1):
         ExecutionLog.objects.create(execution=execution, seq=seq, kind=kind, node=node, took_ms=1_500)
     text = as_alice.get(at(workflow)).text

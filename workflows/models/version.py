@@ -11,7 +11,7 @@ from django.db import models
 
 
 class WorkflowVersion(models.Model):
-    """`number` counts the published ones from 1; None marks a draft that was run."""
+    """`number` counts the published ones from 1; None marks a draft that was run, and `note` then says which part."""
 
     workflow = models.ForeignKey("Workflow", models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField(null=True)
@@ -31,13 +31,17 @@ class WorkflowVersion(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"version {self.number}" if self.number else "draft"
+        return f"version {self.number}" if self.number else ", ".join(filter(None, ("draft", self.note)))
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
             raise TypeError("A version never changes: publish a new one.")
         self.digest = digest(self.definition)
         super().save(*args, **kwargs)
+
+    @property
+    def is_draft(self) -> bool:
+        return self.number is None
 
 
 def digest(definition: Any) -> str:

@@ -147,6 +147,18 @@ class Workflow(models.Model):
             self.save(update_fields=["published", "draft", "updated_at"])
         return version
 
+    def draft_version(self, definition: Any, by: Any = None, note: str = "") -> WorkflowVersion:
+        """The version without a number that has this content, to try it; made at its first use.
+
+        `note`: "up to Shout", where it is a part of the draft. Raises DefinitionError for what cannot run.
+        """
+        errors = [problem for problem in definition_problems(definition) if problem.level == "error"]
+        if errors:
+            raise DefinitionError(errors)
+        facts = {"definition": definition, "created_by": by, "note": note[:500]}
+        # Two who try the same draft at once make one row: there is a constraint, and who comes second reads.
+        return self.versions.get_or_create(number=None, digest=digest(definition), defaults=facts)[0]
+
     def archive(self) -> None:
         """Hides the workflow and stops new runs; its history stays until retention."""
         self.archived_at, self.is_active = self.archived_at or timezone.now(), False

@@ -1,15 +1,22 @@
-"""input: where the execution's input enters, under a name of its own where `field` is given."""
+"""input: where the execution's input enters, under a name of its own where `field` is given.
+
+Its `fields` are asked for, and checked before an execution begins: by then a step would be too late to ask again.
+"""
 
 from typing import Any
 
 from pydantic import Field
 
+from workflows.fields import Fields
 from workflows.steps import base
 
 
 class Config(base.Config):
-    field: str = Field("", description="Put the input under this name. Empty: hand it on as it came.")
-    example: dict[str, Any] | None = Field(None, description="An input that the run form offers.")
+    fields: Fields = Field([], title="Fields", description="What is asked for, and checked before a run begins.")
+    field: str = Field(
+        "", title="Put under", description="Put the input under this name. Empty: hand it on as it came."
+    )
+    example: dict[str, Any] | None = Field(None, title="Example", description="An input that the run form offers.")
 
 
 class Input(base.Step[Config]):

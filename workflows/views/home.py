@@ -21,7 +21,8 @@ def listed(request: HttpRequest) -> HttpResponse:
     workflows = visible_to(request.user).filter(archived_at=None)
     found = workflows.filter(name__icontains=search) if search else workflows
     rows = list(_with_last_execution(found.select_related("published").defer("published__definition"))[:LISTED])
-    last = _executions().select_related("started_by").defer("input_data", "output_data", "error")
+    last = _executions().select_related("started_by", "version")
+    last = last.defer("input_data", "output_data", "error", "version__definition")
     by_id = last.in_bulk([row.last_execution for row in rows if row.last_execution])
     context = {
         "rows": [(row, by_id.get(row.last_execution), can(request.user, "run", row)) for row in rows],
