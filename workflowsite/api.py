@@ -10,6 +10,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from secrets import token_hex
 from typing import Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -207,5 +208,6 @@ def unreadable(request: HttpRequest, error: Exception) -> HttpResponse:
 
 @api.exception_handler(Exception)
 def our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.error("The API failed at %s %s", request.method, request.path, exc_info=error)
-    return refusal(500, "Something went wrong on our side; the server's log has it.", "internal")
+    incident = token_hex(4)
+    log.error("The API failed at %s %s", request.method, request.path, exc_info=error, extra={"incident": incident})
+    return refusal(500, f"It broke on our side; the server's log has it as incident {incident}.", "internal")

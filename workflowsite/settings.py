@@ -76,6 +76,9 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",  # this early, so that static files and refusals carry the policy too
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Pages hold no secret that stays the same: CSRF tokens are masked anew in each, and each is padded by a random
+    # length. With cookies that another site's requests do not carry (Lax) that leaves BREACH nothing to measure.
+    "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -84,6 +87,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "workflowsite.refusals.WrongMethod",
 ]
 ROOT_URLCONF = "workflowsite.urls"
 ASGI_APPLICATION = "workflowsite.asgi.application"
@@ -97,6 +101,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "workflowsite.preferences.preferences",
             ],
         },
     },
