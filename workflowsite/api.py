@@ -34,6 +34,7 @@ from executions.api import starting
 from workflows.api import router as workflows
 from workflows.errors import DefinitionError, InputError, WorkflowExecutionError
 from workflows.values import parse
+from workflowsite import api_docs
 from workflowsite.accounts.models import ApiToken
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ api = StepstreamAPI(
     title="Stepstream",
     version="1",
     urls_namespace="api",
+    docs=api_docs.Page(),
     description="Workflows and their executions. Every refusal reads `{detail, code, where}`.",
     auth=[Token(), Session()],
     parser=StrictJSON(),

@@ -65,7 +65,6 @@ INSTALLED_APPS = [
     "channels",
     "django_htmx",
     "csp",
-    "ninja",
     "workflowsite",
     "workflowsite.accounts",
     "workflows",

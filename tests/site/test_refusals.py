@@ -126,7 +126,7 @@ def test_an_example_says_that_it_is_everybodys(as_charlie: Client) -> None:
 
 
 def _execution(workflow: Workflow, **facts: Any) -> WorkflowExecution:
-    return WorkflowExecution.objects.create(workflow=workflow, version=workflow.published, **facts)
+    return WorkflowExecution.objects.create(workflow=workflow, version=workflow.versions.get(), **facts)
 
 
 def _bare(html: str) -> str:
