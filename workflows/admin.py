@@ -78,7 +78,6 @@ class WorkflowAdmin(VisibleAdmin):
     list_filter = ("is_active", ("archived_at", admin.EmptyFieldListFilter), "updated_at")
     list_select_related = ("owner", "group", "published")
     search_fields = ("name", "description", "owner__username")
-    autocomplete_fields = ("owner", "group")
     fields = (
         *("name", "description", "owner", "group", "is_active", "max_parallel", "time_zone"),
         *("version", "versions", "executions", "waiting_draft", "created_at", "updated_at", "archived_at"),

@@ -38,3 +38,13 @@ def can(user: Any, verb: Verb, workflow: Workflow) -> bool:
     if workflow.group_id is not None and user.groups.filter(pk=workflow.group_id).exists():
         return verb != "administer"
     return workflow.owner_id is None and workflow.group_id is None and verb in ("view", "run")
+
+
+def why_not(verb: Verb, workflow: Workflow) -> str:
+    """For somebody who may see the workflow but not `verb` it: the right that is missing, and who can give it."""
+    if workflow.owner_id is None and workflow.group_id is None:
+        return f"“{workflow.name}” is an example for everybody: only an administrator of this server may {verb} it."
+    giver = f"its owner {workflow.owner.get_username()}" if workflow.owner else "an administrator of this server"
+    if verb == "administer":
+        return f"Only {giver} may do this with “{workflow.name}”. Members of its group may run and edit it."
+    return f"You may not {verb} “{workflow.name}”. Ask {giver} to share it with a group that you are in."

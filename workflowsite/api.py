@@ -10,6 +10,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from secrets import token_hex
 from typing import Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -33,6 +34,7 @@ from executions.api import starting
 from workflows.api import router as workflows
 from workflows.errors import DefinitionError, InputError, WorkflowExecutionError
 from workflows.values import parse
+from workflowsite import api_docs
 from workflowsite.accounts.models import ApiToken
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,7 @@ api = StepstreamAPI(
     title="Stepstream",
     version="1",
     urls_namespace="api",
+    docs=api_docs.Page(),
     description="Workflows and their executions. Every refusal reads `{detail, code, where}`.",
     auth=[Token(), Session()],
     parser=StrictJSON(),
@@ -207,5 +210,6 @@ def unreadable(request: HttpRequest, error: Exception) -> HttpResponse:
 
 @api.exception_handler(Exception)
 def our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.error("The API failed at %s %s", request.method, request.path, exc_info=error)
-    return refusal(500, "Something went wrong on our side; the server's log has it.", "internal")
+    incident = token_hex(4)
+    log.error("The API failed at %s %s", request.method, request.path, exc_info=error, extra={"incident": incident})
+    return refusal(500, f"It broke on our side; the server's log has it as incident {incident}.", "internal")

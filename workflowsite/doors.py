@@ -10,11 +10,14 @@ from django.shortcuts import resolve_url
 from django.urls import ResolverMatch
 from django_htmx.http import HttpResponseClientRedirect
 
+from workflowsite.preferences import way_back
+
 #: By URL name. Whoever adds a line says why.
 OPEN_ROUTES = frozenset(
     {
         "accounts:sign-in",  # the way in
         "accounts:welcome",  # the first start's link: its token is what lets one in
+        "preferences",  # light or dark: the sign-in page has a theme too
     }
 )
 
@@ -46,5 +49,12 @@ def asks_for_itself(match: ResolverMatch) -> bool:
 def to_sign_in(request: HttpRequest) -> HttpResponseBase:
     """A fragment's request moves the whole page there and back: a sign-in form inside a table row helps nobody."""
     from_page = getattr(request, "htmx", None) and request.htmx.current_url_abs_path  # type: ignore[attr-defined]
-    redirect = redirect_to_login(from_page or request.get_full_path(), resolve_url("accounts:sign-in"))
+    redirect = redirect_to_login(from_page or _page_of(request), resolve_url("accounts:sign-in"))
     return HttpResponseClientRedirect(redirect.url) if getattr(request, "htmx", None) else redirect
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Where to go on after the sign-in. What a form was sent to is no page: then it is the one that had the form."""
+    if request.method in {"GET", "HEAD"}:
+        return request.get_full_path()
+    return way_back(request)

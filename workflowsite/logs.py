@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from executions.tracing import current_execution
 
 #: What a record may carry beside its text: `log.info("taken over", extra={"execution": 12})`.
-CARRIED = ("execution", "node", "attempt", "worker", "took_ms", "status_code")
+CARRIED = ("execution", "incident", "node", "attempt", "worker", "took_ms", "status_code")
 
 TRACEBACK_LENGTH = 4000
 
@@ -20,6 +20,7 @@ class KeyValueFormatter(logging.Formatter):
             "from": record.name,
         }
         facts["execution"] = current_execution.get()
+        facts["incident"] = getattr(getattr(record, "request", None), "incident", None)  # quoted on the visitor's page
         facts |= {name: getattr(record, name) for name in CARRIED if getattr(record, name, None) is not None}
         facts["message"] = record.getMessage()
         if record.exc_info:

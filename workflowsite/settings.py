@@ -65,7 +65,6 @@ INSTALLED_APPS = [
     "channels",
     "django_htmx",
     "csp",
-    "ninja",
     "workflowsite",
     "workflowsite.accounts",
     "workflows",
@@ -76,6 +75,9 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",  # this early, so that static files and refusals carry the policy too
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Pages hold no secret that stays the same: CSRF tokens are masked anew in each, and each is padded by a random
+    # length. With cookies that another site's requests do not carry (Lax) that leaves BREACH nothing to measure.
+    "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -84,6 +86,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "workflowsite.refusals.WrongMethod",
 ]
 ROOT_URLCONF = "workflowsite.urls"
 ASGI_APPLICATION = "workflowsite.asgi.application"
@@ -97,6 +100,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "workflowsite.preferences.preferences",
             ],
         },
     },

@@ -12,7 +12,7 @@ from executions.planner import State, fold
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.graph import Graph
 from workflows.models import Workflow, WorkflowVersion
-from workflows.permissions import Verb, can, visible
+from workflows.permissions import Verb, can, visible, why_not
 
 
 def execution_for(request: HttpRequest, execution_id: int) -> WorkflowExecution:
@@ -35,7 +35,7 @@ def state_of(execution: WorkflowExecution) -> State:
 
 def require(request: HttpRequest, workflow: Workflow, verb: Verb = "run") -> None:
     if not can(request.user, verb, workflow):
-        raise PermissionDenied
+        raise PermissionDenied(why_not(verb, workflow))
 
 
 def again(execution: WorkflowExecution) -> Verb:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.journeys import looks
 from tests.journeys.conftest import Visit, serving
 from tests.journeys.server import OWNER, PASSWORD, Server
 from tests.journeys.visitor import Visitor, badge
@@ -77,55 +78,108 @@ def places(server: Server) -> dict[str, str]:
         "a step never reached": f"/executions/{failed}/steps/paid/",
         "entries": f"/executions/{completed}/entries/?before=5",
         "password": "/password/",
+        "api": "/api/docs",
     }
+
+
+REFUSED = ((404, "/nothing/here/"), (404, "/executions/987654/"), (405, "/executions/1/cancel/"))
+SIGNED_OUT = {"sign-in": (200, "/sign-in/"), "a used link": (410, "/welcome/MQ/used-up/"), "nothing": (404, "/none/")}
+ADMIN = (
+    "/admin/",
+    "/admin/executions/workflowexecution/",
+    "/admin/workflows/workflow/1/change/",
+    "/admin/auth/user/add/",
+)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_every_page_fits_and_says_what_it_is(
-    server: Server, visit: Visit, places: dict[str, str], size: str, scheme: str
+def test_every_page_fits_says_what_it_is_and_shuts_nobody_out(
+    visit: Visit, places: dict[str, str], size: str, scheme: str
 ) -> None:
     width, height = SIZES[size]
     visitor = visit(viewport={"width": width, "height": height}, color_scheme=scheme)
+    wrong = []
+    for page, name in visited(visitor, places):
+        wrong += looks.built(page, name) + looks.open_to_all(page, name)
+        wrong += looks.small(page, name, 44 if size == "narrow" else 24)
+    assert not wrong, "\n".join(wrong)
+
+
+def visited(visitor: Visitor, places: dict[str, str]) -> Iterator[tuple[Page, str]]:
+    """Every page in turn: for who is not signed in, for the owner, and what refuses."""
     page = visitor.page()
-    page.goto("/sign-in/")
-    wrong = looks(page, "sign-in")
+    for name, (status, url) in SIGNED_OUT.items():
+        visitor.expects(status)
+        page.goto(url)
+        yield page, name
     page = visitor.signed_in()
     for name, url in places.items():
         page.goto(url)
-        wrong += looks(page, name)
-    for status, url in ((404, "/nothing/here/"), (404, "/executions/987654/"), (410, "/welcome/MQ/used-up/")):
+        yield page, name
+    for status, url in REFUSED:
         visitor.expects(status)
         page.goto(url)
-        wrong += looks(page, url)
-    assert wrong == []
+        yield page, url
 
 
-def looks(page: Page, name: str) -> list[str]:
-    """What is wrong with how a page is built."""
-    found = page.evaluate(LOOK)
-    wrong = [f"{name}: {found[what]} {what}" for what in ("h1", "main") if found[what] != 1]
-    if not found["title"].endswith("Stepstream") or found["title"].strip(" ·") == "":
-        wrong.append(f"{name}: titled “{found['title']}”")
-    if found["overflow"] > 0:
-        wrong.append(f"{name}: {found['overflow']} px too wide, by {found['culprits']}")
-    return wrong + [f"{name}: the id {twice} twice" for twice in found["twice"]]
+@pytest.mark.parametrize(("width", "zoom"), [(320, 1), (720, 2)], ids=["320 px", "200 %"])
+def test_every_page_reflows_and_takes_text_set_wider(
+    visit: Visit, places: dict[str, str], width: int, zoom: int
+) -> None:
+    """WCAG 1.4.10, 1.4.4 and 1.4.12: a browser at 200 % tells the page half of its width."""
+    visitor = visit(viewport={"width": width, "height": 450}, device_scale_factor=zoom)
+    wrong = []
+    for page, name in visited(visitor, places):
+        wrong += looks.wide(page, name)
+        looks.spaced(page)
+        wrong += looks.wide(page, f"{name}, set wider")
+    assert not wrong, "\n".join(wrong)
 
 
-LOOK = """() => {
-    const root = document.documentElement;
-    const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
-    const cuts = e => /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
-    const scrolls = e => e && e !== root && (cuts(e) || scrolls(e.parentElement));
-    const culprits = [...document.querySelectorAll('main *')]
-        .filter(e => e.getBoundingClientRect().right > root.clientWidth + 1 && !scrolls(e.parentElement)).slice(0, 4)
-        .map(e => `${e.tagName.toLowerCase()}.${e.getAttribute('class') ?? ''}`);
-    return {
-        h1: document.querySelectorAll('h1').length, main: document.querySelectorAll('main').length,
-        title: document.title, overflow: root.scrollWidth - root.clientWidth, culprits,
-        twice: ids.filter((id, at) => ids.indexOf(id) !== at),
-    };
-}"""
+def test_the_tab_key_leads_through_every_page_and_out_of_it(visit: Visit, places: dict[str, str]) -> None:
+    wrong = []
+    for page, name in visited(visit(viewport={"width": 1440, "height": 900}), places):
+        wrong += looks.walked(page, name)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_moves_for_who_asked_for_less_motion(server: Server, visit: Visit, places: dict[str, str]) -> None:
+    bread = places["running"].replace("/executions/", "").strip("/")
+    again = server.run(server.api("GET", f"/executions/{bread}")["workflow_id"])
+    server.until(again, "running")
+    for how, is_still in (({}, False), ({"reduced_motion": "reduce"}, True)):
+        page = visit(**how).signed_in()
+        page.goto(f"/executions/{again}/")
+        expect(page.locator("#live")).to_have_text("Live")
+        assert (looks.moving(page, "running") == []) is is_still
+    server.api("POST", f"/executions/{again}/cancel")
+
+
+def test_states_keep_an_outline_where_the_system_chooses_the_colours(visit: Visit, places: dict[str, str]) -> None:
+    page = visit(forced_colors="active").signed_in()
+    page.goto(places["failed"])
+    for part in (badge(page), page.locator(".node.is-failed"), page.get_by_role("link", name="Executions").first):
+        assert part.evaluate(
+            "e => e.checkVisibility() && getComputedStyle(e).color !== getComputedStyle(e).backgroundColor"
+        )
+    assert badge(page).evaluate("e => getComputedStyle(e).borderTopWidth") == "1px"
+
+
+def test_on_paper_everything_is_there_black_on_white_and_nothing_to_press(visit: Visit, places: dict[str, str]) -> None:
+    page = visit(color_scheme="dark").signed_in()
+    for name in ("completed", "failed"):
+        page.goto(places[name])
+        page.emulate_media(media="print")
+        ink, paper = page.evaluate(COLOURS)
+        assert brightness(ink) < 60 < 250 < brightness(paper)
+        pressed = "button, select, input, .bar, .crumb, .live"
+        assert page.locator(pressed).evaluate_all("all => all.filter(e => e.checkVisibility()).length") == 0
+        rows = page.locator("ol.log > li")
+        assert rows.evaluate_all("all => all.every(e => e.checkVisibility({ contentVisibilityAuto: true }))")
+        cut = "all => all.filter(e => e.scrollHeight > e.clientHeight + 1).length"
+        assert page.locator(".log-box, .x-scroll, .value").evaluate_all(cut) == 0
+        page.emulate_media(media="screen")
 
 
 def test_light_and_dark_differ_and_both_can_be_read(server: Server, visit: Visit, places: dict[str, str]) -> None:
@@ -152,10 +206,23 @@ def brightness(colour: str) -> float:
     return sum(parts) / 3
 
 
-def test_the_api_docs_and_the_admin_work_under_our_policy(server: Server, visit: Visit) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_admin_has_our_colours_and_shuts_nobody_out(visit: Visit, scheme: str) -> None:
+    page = visit(color_scheme=scheme, bypass_csp=True).signed_in()  # axe itself writes a style into these pages
+    wrong = []
+    for url in ADMIN:
+        page.goto(url)
+        wrong += looks.open_to_all(page, url, looks.WCAG)
+        paper = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        assert (brightness(paper) > 200) is (scheme == "light")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_admin_works_under_our_policy(visit: Visit) -> None:
     page = visit().signed_in()
-    page.goto("/api/docs")
-    expect(page.get_by_text("/api/workflows/{workflow_id}/execute")).to_be_visible()
+    for url in ADMIN:
+        page.goto(url)
+        expect(page.get_by_role("link", name="Stepstream")).to_be_visible()
     page.goto("/admin/executions/workflowexecution/")
     expect(page.get_by_role("heading", name="Select workflow execution")).to_be_visible()
 

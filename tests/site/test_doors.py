@@ -37,6 +37,7 @@ pytestmark = pytest.mark.django_db
 OPEN = {
     "accounts:sign-in",  # the way in
     "accounts:welcome",  # the first start's link: its token is what lets one in
+    "preferences",  # light or dark: the sign-in page has a theme too
 }
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 REFUSED = {401, 403, 404}

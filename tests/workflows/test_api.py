@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.test import Client
 from tests.conftest import CHAIN, signed_in
 from workflows.models import Workflow, WorkflowVersion
 from workflowsite.accounts.models import ApiToken
+from workflowsite.api import api
 
 pytestmark = pytest.mark.django_db
 
@@ -314,8 +316,20 @@ def test_the_documentation_is_for_those_who_are_signed_in(client: Client, as_ali
 
 def test_the_documentation_brings_no_inline_code_and_no_foreign_file(as_alice: Client) -> None:
     page = as_alice.get("/api/docs").content.decode()
-    assert "<style" not in page and "style=" not in page and "http" not in page
-    assert page.count("<script") == page.count("<script src") + page.count('<script type="application/json"')
+    assert "<style" not in page and "style=" not in page
+    assert not re.findall(r"""(?:src|href|action)=["'](?:https?:)?//""", page)
+    assert page.count("<script") == page.count('<script src="/static/js/')
+
+
+def test_the_documentation_shows_every_operation_with_what_it_takes_and_answers(as_alice: Client) -> None:
+    page = as_alice.get("/api/docs").text
+    for path, methods in api.get_openapi_schema()["paths"].items():
+        for method, operation in methods.items():
+            assert f'<h2 id="{operation["summary"].lower().replace(" ", "-")}-title">' in page
+            assert f'<b class="tag">{method.upper()}</b><code>{path}</code>' in page
+    for name in ("Idempotency-Key", "input_data", "definition", "cursor", "execution_id"):
+        assert f"<dt><code>{name}</code>" in page
+    assert "It answers 202 Accepted" in page
 
 
 @pytest.mark.parametrize("path", ["", "nix", "workflows/1/nix", "workflows/1/", "\u00fc%00"])

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from workflows.models import Workflow
-from workflows.permissions import Verb, can, visible_to
+from workflows.permissions import Verb, can, visible_to, why_not
 
 View = Callable[..., HttpResponse]
 
@@ -23,7 +23,7 @@ def workflow_for(request: HttpRequest, workflow_id: int) -> Workflow:
 
 def require(request: HttpRequest, verb: Verb, workflow: Workflow) -> None:
     if not can(request.user, verb, workflow):
-        raise PermissionDenied
+        raise PermissionDenied(why_not(verb, workflow))
 
 
 def posted(view: View) -> View:
