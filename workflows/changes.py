@@ -5,7 +5,6 @@ What changes how it runs stands in sentences of its own; what only changes how i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,6 +97,8 @@ class _Sheet:
 
 def _steps(old: _Sheet, new: _Sheet) -> Iterator[Difference]:
     for node_id, node in new.nodes.items():
+        if _same(old.nodes.get(node_id), node):
+            continue
         if node_id in old.nodes:
             sentences = _changed(node_id, old.nodes[node_id], node, old, new)
         else:
@@ -236,5 +237,11 @@ def _keys(before: Entry, after: Entry) -> list[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """As JSON: in Python, true is 1 and 1 is 1.0."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    """As JSON has it: in Python, true is 1, 1 is 1.0 and 0.0 is -0.0."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other and (not isinstance(one, float) or repr(one) == repr(other)))

@@ -113,7 +113,7 @@ def test_a_long_list_is_told_by_its_length() -> None:
     assert words(before, after) == ["“Shout”: rows changed from 3 items to 4 items"]
 
 
-@pytest.mark.parametrize(("was", "now"), [(True, 1), (1, 1.0), (0, False)])
+@pytest.mark.parametrize(("was", "now"), [(True, 1), (1, 1.0), (0, False), (0.0, -0.0)])
 def test_equal_in_python_is_not_equal_in_json(was: Any, now: Any) -> None:
     [line] = words(changed(value=was), changed(value=now))
     assert line.startswith("“Shout”: value changed")
