@@ -2,15 +2,13 @@
 
 from django.urls import path
 
-from workflows.views import about, build, draft, home
+from workflows.views import about, build, draft, home, transfer, versions
 
 app_name = "workflows"
 
 urlpatterns = [
     path("", home.listed, name="list"),
     path("workflows/new/", about.new, name="new"),
-    path("workflows/import/", about.new, name="import"),  # STUB
-    path("workflows/<int:workflow_id>/publish/", build.show, name="publish"),  # STUB
     path("workflows/<int:workflow_id>/", build.show, name="show"),
     path("workflows/<int:workflow_id>/about/", about.about, name="about"),
     path("workflows/<int:workflow_id>/definition/", about.definition, name="definition"),
@@ -28,4 +26,12 @@ urlpatterns = [
     path("workflows/<int:workflow_id>/steps/<str:node_id>/move/", draft.move, name="move"),
     path("workflows/<int:workflow_id>/steps/<str:node_id>/duplicate/", draft.duplicate, name="duplicate"),
     path("workflows/<int:workflow_id>/steps/<str:node_id>/delete/", draft.delete, name="delete"),
+    path("workflows/<int:workflow_id>/publish/", versions.publish, name="publish"),
+    path("workflows/<int:workflow_id>/versions/", versions.versions, name="versions"),
+    path("workflows/<int:workflow_id>/versions/<int:number>/", versions.version, name="version"),
+    path("workflows/<int:workflow_id>/versions/<int:number>/restore/", versions.restore, name="restore"),
+    path("workflows/<int:workflow_id>/versions/<int:number>/edit/", versions.take_over, name="take-over"),
+    path("workflows/import/", transfer.import_new, name="import"),
+    path("workflows/<int:workflow_id>/import/", transfer.import_into, name="import-into"),
+    path("workflows/<int:workflow_id>/export/", transfer.export, name="export"),
 ]

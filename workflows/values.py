@@ -19,10 +19,13 @@ MAX_BITS = 13_952  # 4,200 decimal digits
 UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def parse(text: str | bytes, field: str = "input_data") -> Any:
-    """Reads JSON text as the standard has it (no NaN); raises InputError with line and column."""
+def parse(text: str | bytes, field: str = "input_data", *, once: bool = False) -> Any:
+    """Reads JSON text as the standard has it (no NaN); raises InputError with line and column.
+
+    `once`: a key that stands twice in one object is refused, where Python would silently take the last.
+    """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_each_once if once else None)
     except json.JSONDecodeError as error:
         raise InputError(
             f"This is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.", field
@@ -121,6 +124,17 @@ def _writable(number: int, where: str) -> int:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise ValueError(
+                f"the key “{clean_text(key[:80])}” stands twice in one object, so one of both would be lost"
+            )
+        made[key] = value
+    return made
 
 
 def _reason(error: Exception) -> str:

@@ -105,7 +105,7 @@ def choice(pattern: RegexPattern, name: str) -> str:
 def hers(alice: User, team: Group) -> WorkflowExecution:
     """Alice's workflow and an execution of it, all with one number, and a secret in each."""
     workflow = Workflow.objects.create(pk=NUMBER, name=SECRET, owner=alice)
-    version = WorkflowVersion(pk=NUMBER, workflow=workflow, number=1, definition=CHAIN, digest="0" * 64)
+    version = WorkflowVersion(pk=NUMBER, workflow=workflow, number=NUMBER, definition=CHAIN, digest="0" * 64)
     version.save()
     Workflow.objects.filter(pk=NUMBER).update(published=version)
     facts: dict[str, Any] = {"workflow": workflow, "version": version, "input_data": {"secret": SECRET}}

@@ -28,6 +28,11 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
     def runnable(self) -> WorkflowQuerySet:
         return self.listed().filter(is_active=True, published__isnull=False)
 
+    def called(self, text: str) -> WorkflowQuerySet:
+        """By number, where it is one and there is such a workflow; else by name, archived ones left out."""
+        by_id = self.filter(pk=int(text)) if text.isascii() and text.isdigit() and len(text) < 19 else self.none()
+        return by_id if by_id.exists() else self.listed().filter(name=text)
+
 
 class Workflow(models.Model):
     name = models.CharField(max_length=200)
@@ -131,17 +136,20 @@ class Workflow(models.Model):
 
     # What runs
 
-    def publish(self, definition: Any = None, by: Any = None, note: str = "") -> WorkflowVersion:
+    def publish(
+        self, definition: Any = None, by: Any = None, note: str = "", seen: int | None = None
+    ) -> WorkflowVersion:
         """Makes `definition` (the draft where none is given) the version that runs from now on.
 
-        Raises DefinitionError with every problem. Publishing what already runs makes no new version.
+        Raises DefinitionError with every problem, and EditConflict where the draft has moved on since revision `seen`.
+        Publishing what already runs makes no new version.
         """
         definition = self.definition if definition is None else definition
         errors = [problem for problem in definition_problems(definition) if problem.level == "error"]
         if errors:
             raise DefinitionError(errors)
         with transaction.atomic():
-            self.keep_draft(definition, by)
+            self.keep_draft(definition, by, seen)
             version = self._version_of(definition, by, note)
             self.published, self.draft = version, None
             self.save(update_fields=["published", "draft", "updated_at"])
