@@ -117,12 +117,6 @@ def test_what_is_not_used_is_said(as_alice: Client) -> None:
     assert "nothing here reads it: “&lt;i&gt;”" in said(response)
 
 
-def test_the_import_can_be_undone(as_alice: Client, alice: User) -> None:
-    paste(as_alice, CHAIN)
-    Workflow.objects.get().undo(by=alice)
-    assert Workflow.objects.get().definition == {"nodes": [], "edges": []}
-
-
 # Refused
 
 

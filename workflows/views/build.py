@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from workflows import config
+from workflows.changes import told
 from workflows.edits import reachable
 from workflows.graph import OUT, Graph, Node
 from workflows.models import Workflow
@@ -72,11 +73,19 @@ def builder(request: HttpRequest, workflow: Workflow, selected: str = "") -> Con
         "scene": scene(workflow, selected, marks),
         "selected": selected,
         "last": last,
+        "changes": _changes(workflow),
         "may_edit": can(request.user, "edit", workflow) and workflow.archived_at is None,
         "may_run": can(request.user, "run", workflow),
         "undo": workflow.edits.done().select_related("by").first(),
         "redo": workflow.edits.undone().first(),
     }
+
+
+def _changes(workflow: Workflow) -> int | None:
+    """How many things the draft changes in what runs; None where there is no draft or nothing runs."""
+    if workflow.draft is None or workflow.published is None:
+        return None
+    return len(told(workflow.published.definition, workflow.draft))
 
 
 def last_execution(workflow: Workflow) -> tuple[Any, dict[str, Mark]]:
