@@ -1,37 +1,53 @@
 // The builder: what was typed is saved, says so, and is never lost. The server holds the draft; this holds only what
 // is on its way there. Loaded before htmx.
 (() => {
-  const RETRY_MS = 3000, KEEPALIVE_BYTES = 60000;  // a browser refuses larger requests that shall outlive their page
+  const PAUSE_MS = 500, RETRY_MS = 3000;
+  const KEEPALIVE_BYTES = 60000;  // a browser refuses larger requests that shall outlive their page
   const state = () => document.getElementById("b-state");
   const form = () => document.getElementById("settings");
-  let isDirty = false, retry = 0;
+  const typed = new Map();  // name -> value: typed, and not yet on its way
+  let timer = 0;
 
   function say(words, isWrong = false) {
     const place = state();
-    if (!place || place.textContent === words) return;
+    if (!place) return;
     place.toggleAttribute("data-wrong", isWrong);
-    place.textContent = words;
+    if (place.textContent !== words) place.textContent = words;
+  }
+
+  // A pause in typing saves, and so does leaving a field.
+  document.addEventListener("input", ({ target }) => {
+    if (!target.form || target.form !== form()) return;
+    typed.set(target.name, target.type === "checkbox" ? target.checked : target.value);
+    clearTimeout(timer);
+    timer = setTimeout(save, PAUSE_MS);
+  });
+  document.addEventListener("change", ({ target }) => { if (target.form && target.form === form()) save(); });
+  addEventListener("pagehide", () => save());
+
+  function save(isAgain = false) {
+    clearTimeout(timer);
+    if (isAgain || typed.size) form()?.dispatchEvent(new Event("save", { bubbles: true }));
   }
 
   // Requests go one after another; the revision is that of the page when one really leaves, not when it was asked for.
   document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
     if (ctx.request.method !== "POST") return;
+    if (ctx.sourceElement === form()) { clearTimeout(timer); typed.clear(); }
     ctx.fetch = (url, request) => {
       if (state()) request.body.set("revision", state().dataset.revision);
-      if (ctx.sourceElement === form()) isDirty = false;
       say("Saving…");
       return fetch(url, { ...request, keepalive: String(request.body).length < KEEPALIVE_BYTES });
     };
   });
 
   document.addEventListener("htmx:before:response", event => {
-    const { ctx } = event.detail, { status, raw } = ctx.response;
-    const isAway = raw.redirected && !new URL(raw.url).pathname.startsWith("/workflows/");
-    if (status < 400 && !isAway || status === 409 || status === 422) return clearTimeout(retry);
+    const { ctx } = event.detail, { status } = ctx.response, isSignedOut = Boolean(ctx.hx.redirect);
+    if (status < 400 && !isSignedOut || status === 409 || status === 422) return;
     event.preventDefault();  // not ours to show in a part of the page
-    if (ctx.sourceElement !== form()) return isAway ? location.assign(raw.url) : location.reload();
-    if (status === 403 || isAway) renewToken();
-    fail(isAway ? "Not saved: you are signed out. Sign in again in another tab; this page then saves by itself." :
+    if (ctx.sourceElement !== form()) return isSignedOut ? location.assign(ctx.hx.redirect) : location.reload();
+    if (status === 403) renewToken();
+    fail(isSignedOut ? "Not saved: you are signed out. Sign in again in another tab; this page then saves by itself." :
       status === 404 ? "Not saved: this step or workflow is gone." : "Not saved. Trying again…", status !== 404);
   });
   document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
@@ -39,13 +55,11 @@
   });
 
   function fail(words, isAgain) {
-    isDirty = true;
     say(words, true);
-    clearTimeout(retry);
-    if (isAgain) retry = setTimeout(() => send(), RETRY_MS);
+    clearTimeout(timer);
+    if (isAgain) timer = setTimeout(() => save(true), RETRY_MS);
   }
-
-  const send = () => form()?.dispatchEvent(new Event("change", { bubbles: true }));
+  addEventListener("beforeunload", event => { if (state()?.hasAttribute("data-wrong")) event.preventDefault(); });
 
   // A new session has a new token; the page asks for itself again and takes only that.
   async function renewToken() {
@@ -55,25 +69,51 @@
     if (token) document.querySelectorAll(`[name=${name}]`).forEach(field => { field.value = token; });
   }
 
-  document.addEventListener("input", event => { if (event.target.form && event.target.form === form()) isDirty = true; });
-  addEventListener("pagehide", () => { if (isDirty) send(); });
-  addEventListener("beforeunload", event => { if (isDirty && state()?.hasAttribute("data-wrong")) event.preventDefault(); });
+  // What is typed while an answer is on its way is saved after it, and stands in the new form of the same step.
+  let kept = new Map(), keptFor = "";
+  document.addEventListener("htmx:before:swap", () => {
+    kept = new Map(typed);
+    keptFor = form()?.action ?? "";
+    save();
+  });
+  document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+    if (form()?.action === keptFor) for (const [name, value] of kept) fill(form().elements[name], value);
+    const place = ctx.request.anchor && document.getElementById(ctx.request.anchor);
+    if (place) place.focus();
+    showSelected();
+  });
+
+  function fill(field, value) {
+    if (typeof value === "boolean") field.checked = value;
+    else if (field) field.value = value;
+  }
+
+  // A problem of the step that is open leads to its field without asking for the page again.
+  document.addEventListener("click", event => {
+    const link = event.target.closest?.("a[href*='#setting-']");
+    const field = link && link.pathname === location.pathname && document.getElementById(link.hash.slice(1));
+    if (!field || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    field.focus();
+  }, true);
 
   document.addEventListener("keydown", event => {
-    const isTyping = event.target.matches?.("input, textarea, select");
+    const isTyping = event.target.matches?.("input:not([type=checkbox]), textarea, select");
     const key = event.key.toLowerCase(), isCommand = event.ctrlKey || event.metaKey;
     const name = isCommand && !isTyping && (key === "z" ? (event.shiftKey ? "redo" : "undo") : key === "y" ? "redo" : "");
     const button = name && document.getElementById(name);
     if (button && !button.disabled) { event.preventDefault(); button.click(); }
-    if (event.key === "Escape" && !document.querySelector("dialog[open]")) document.querySelector("[data-escape]")?.click();
+    if (event.key === "Escape" && !document.querySelector("dialog[open], details[name=menus][open]"))
+      document.querySelector("[data-escape]")?.click();
   });
 
   // The selected step is where one looks.
-  document.addEventListener("htmx:after:swap", () => {
+  function showSelected() {
     const node = document.querySelector(".node.is-selected"), box = document.getElementById("b-scroll");
     if (!node || !box) return;
     const at = node.getBoundingClientRect(), seen = box.getBoundingClientRect();
     if (at.left < seen.left || at.right > seen.right) box.scrollLeft += at.left - seen.left - (seen.width - at.width) / 2;
     if (at.top < seen.top || at.bottom > seen.bottom) box.scrollTop += at.top - seen.top - (seen.height - at.height) / 2;
-  });
+  }
 })();

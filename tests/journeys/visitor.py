@@ -66,6 +66,15 @@ class Visitor:
         """The browser reports every answer of this status as an error; here it is meant."""
         self._expected.append(f"the server responded with a status of {status}")
 
+    def expects_outage(self) -> None:
+        """Requests will find nobody there, and that is meant."""
+        self._expected += [
+            "net::ERR_CONNECTION_REFUSED",
+            "net::ERR_EMPTY_RESPONSE",
+            "net::ERR_CONNECTION_RESET",
+            "Failed to fetch",
+        ]
+
     def leave(self) -> list[str]:
         self.context.close()
         return self.wrong

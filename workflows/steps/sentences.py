@@ -37,6 +37,8 @@ def sentence(error: Mapping[str, Any]) -> str:
     """“Seconds must be a number; it is “soon”.” A message that a Config's own validator wrote stands as it is."""
     if error["type"] == "value_error":
         return str(error.get("ctx", {}).get("error") or error["msg"])
+    if error["type"] == "field":  # of workflows/fields.py
+        return f"{named(error['loc'])}: {error['msg']}."
     must = MUST.get(error["type"])
     words = must.format_map(error.get("ctx", {})) if must else f"is wrong: {error['msg']}"
     has = "" if error["type"] == "missing" else f"; it is {_quoted(error['input'])}"

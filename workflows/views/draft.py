@@ -6,6 +6,7 @@ A change that was made on an older draft is not written: the page then shows bot
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -67,7 +68,8 @@ def _configure(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResp
     is_typing = not verb and request.headers.get("HX-Request")
 
     def make(before: Definition) -> Change:
-        return edits.configure(before, node_id, _typed(before, node_id, request.POST, verb, place))
+        change = edits.configure(before, node_id, _typed(before, node_id, request.POST, verb, place))
+        return replace(change, subject="") if verb in ARRANGE else change  # undone by itself, not with what was typed
 
     return _kept(request, workflow_id, node_id, make) if is_typing else _made(request, workflow_id, make)
 
