@@ -17,6 +17,7 @@ from workflows.steps import kind_of
 from workflows.steps.base import RESERVED
 
 DRAWN = 300  # steps; a larger drawing can no longer be read
+GLANCE = 400  # characters of a setting
 Context = dict[str, Any]
 
 
@@ -55,8 +56,15 @@ def _drawn(graph: Graph, steps: dict[str, Step]) -> Context:
 def _step(graph: Graph, node: Node) -> Step:
     kind = kind_of(node)
     after = tuple(_source(graph, edge.source, edge.handle) for edge in graph.incoming[node.id])
-    settings = tuple((title(node.type, key), said(node.data[key])) for key in node.data if key not in RESERVED)
+    settings = tuple((title(node.type, key), _shown(node.data[key])) for key in node.data if key not in RESERVED)
     return Step(node.id, node.label, kind.label, kind.icon, after, settings, str(node.data.get("notes") or ""))
+
+
+def _shown(value: Any) -> str:
+    """A text as it is, as far as it is read at a glance; everything else as in a sentence."""
+    if isinstance(value, str) and value:
+        return value if len(value) <= GLANCE else f"{value[:GLANCE]}…"
+    return said(value)
 
 
 def _source(graph: Graph, source: str, handle: str) -> str:

@@ -109,7 +109,7 @@ def test_of_an_object_the_keys_are_named() -> None:
 
 
 def test_a_long_list_is_told_by_its_length() -> None:
-    before, after = changed(rows=["x" * 30] * 3), changed(rows=["x" * 30] * 4)
+    before, after = changed(rows=["x" * 90] * 3), changed(rows=["x" * 90] * 4)
     assert words(before, after) == ["“Shout”: rows changed from 3 items to 4 items"]
 
 
