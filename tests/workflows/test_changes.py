@@ -113,6 +113,14 @@ def test_a_long_list_is_told_by_its_length() -> None:
     assert words(before, after) == ["“Shout”: rows changed from 3 items to 4 items"]
 
 
+def test_of_a_list_of_named_things_the_names_are_told() -> None:
+    name, age, place = ({"name": word, "type": "text"} for word in ("name", "age", "place"))
+    line = "“Shout”: fields changed (added “place”, removed “name”, new value of “age”)"
+    assert words(changed(fields=[name, age]), changed(fields=[{**age, "type": "number"}, place])) == [line]
+    moved = words(changed(fields=[name, age]), changed(fields=[age, name]))
+    assert moved == ["“Shout”: fields changed (in another order)"]
+
+
 @pytest.mark.parametrize(("was", "now"), [(True, 1), (1, 1.0), (0, False), (0.0, -0.0)])
 def test_equal_in_python_is_not_equal_in_json(was: Any, now: Any) -> None:
     [line] = words(changed(value=was), changed(value=now))
