@@ -114,6 +114,6 @@ def change_row(workflow: Workflow, body: WorkflowChange) -> None:
 def take_definition(workflow: Workflow, definition: dict[str, Any], *, as_draft: bool, by: Any) -> None:
     require(definition, "definition")
     if as_draft:
-        workflow.keep_draft(definition)
+        workflow.keep_draft(definition, by=by)
     else:
         workflow.publish(definition, by=by)

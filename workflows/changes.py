@@ -146,10 +146,22 @@ def _value(name: str, before: Entry, after: Entry, key: str) -> Iterator[str]:
 def _turned(was: Any, now: Any) -> str:
     if isinstance(was, str) and isinstance(now, str) and not (is_short(was) and is_short(now)):
         return f"changed ({len(was):,} to {count(len(now), 'character')})"
-    if isinstance(was, dict) and isinstance(now, dict):
-        return f"changed ({_entries(was, now)})"
+    entries, others = _by_name(was), _by_name(now)
+    if entries is not None and others is not None:
+        return f"changed ({_entries(entries, others) or 'in another order'})"
     one, other = said(was), said(now)
     return f"changed from {one} to {other}" if one != other else f"changed, still {other}"
+
+
+def _by_name(value: Any) -> Entry | None:
+    """An object, or a list of objects that have names, such as the fields of an input; None for all else."""
+    if isinstance(value, dict):
+        return value
+    named = isinstance(value, list) and all(
+        isinstance(item, dict) and isinstance(item.get("name"), str) for item in value
+    )
+    found = {item["name"]: item for item in value} if named else {}
+    return found if found and len(found) == len(value) else None
 
 
 def _entries(was: Entry, now: Entry) -> str:
@@ -190,13 +202,14 @@ def _orders(old: _Sheet, new: _Sheet) -> Iterator[Difference]:
 
 
 def _looks(old: _Sheet, new: _Sheet) -> Iterator[Difference]:
-    def moved(one: Entry, other: Entry, keys: Iterable[str]) -> bool:
-        return any(not _same(one.get(key), other.get(key)) or (key in one) != (key in other) for key in keys)
+    def moved(one: Entry, other: Entry) -> bool:
+        keys = LOOKS.intersection([*one, *other])
+        return not _same(
+            {key: one[key] for key in keys if key in one}, {key: other[key] for key in keys if key in other}
+        )
 
-    steps = sum(moved(old.nodes[key], node, LOOKS) for key, node in new.nodes.items() if key in old.nodes)
-    lines = sum(
-        moved(old.edges[ends], edge, {*old.edges[ends], *edge}) for ends, edge in new.edges.items() if ends in old.edges
-    )
+    steps = sum(moved(old.nodes[key], node) for key, node in new.nodes.items() if key in old.nodes)
+    lines = sum(not _same(old.edges[ends], edge) for ends, edge in new.edges.items() if ends in old.edges)
     if steps:
         yield Difference(f"Moved or resized {count(steps, 'step')} in the drawing")
     if lines:

@@ -20,6 +20,7 @@ from workflows.scene import DRAWN, end
 from workflows.steps import kind_of
 from workflows.steps.base import RESERVED
 
+GLANCE = 400  # characters of a setting
 Context = dict[str, Any]
 
 
@@ -58,8 +59,15 @@ def _drawn(graph: Graph, steps: dict[str, Step]) -> Context:
 def _step(graph: Graph, node: Node) -> Step:
     kind = kind_of(node)
     after = tuple(end(graph, edge) for edge in graph.incoming[node.id])
-    settings = tuple((title(node.type, key), said(node.data[key])) for key in node.data if key not in RESERVED)
+    settings = tuple((title(node.type, key), _shown(node.data[key])) for key in node.data if key not in RESERVED)
     return Step(node.id, node.label, kind.label, kind.icon, after, settings, str(node.data.get("notes") or ""))
+
+
+def _shown(value: Any) -> str:
+    """A text as it is, as far as it is read at a glance; everything else as in a sentence."""
+    if isinstance(value, str) and value:
+        return value if len(value) <= GLANCE else f"{value[:GLANCE]}…"
+    return said(value)
 
 
 @lru_cache(maxsize=1_024)

@@ -25,13 +25,15 @@ def title(kind: Any, key: str) -> str:
 
 
 def said(value: Any) -> str:
-    """“text”, yes, 12, nothing; what is long by its size, such as "4 items" or "1,204 characters"."""
+    """“text”, yes, 12, nothing, “a” and “b”; what is long by its size, such as "4 items" or "1,204 characters"."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value == "":
         return "nothing"
     if isinstance(value, str):
         return f"“{value}”" if is_short(value) else count(len(value), "character")
+    if isinstance(value, list) and value and all(isinstance(item, str) and is_short(item) for item in value):
+        return listed(value)
     flat = json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict | list) and len(flat) > SHORT:
         return count(len(value), "item" if isinstance(value, list) else "entry")

@@ -32,7 +32,7 @@ from ninja.security import HttpBearer, SessionAuth
 from executions.api import router as executions
 from executions.api import starting
 from workflows.api import router as workflows
-from workflows.errors import DefinitionError, InputError, WorkflowExecutionError
+from workflows.errors import DefinitionError, EditConflict, EditError, InputError, WorkflowExecutionError
 from workflows.values import parse
 from workflowsite import api_docs
 from workflowsite.accounts.models import ApiToken
@@ -163,6 +163,16 @@ def bad_definition(request: HttpRequest, error: DefinitionError) -> HttpResponse
 @api.exception_handler(InputError)
 def bad_value(request: HttpRequest, error: InputError) -> HttpResponse:
     return refusal(422, error.message, error.code, field=error.field)
+
+
+@api.exception_handler(EditConflict)
+def draft_moved_on(request: HttpRequest, error: EditConflict) -> HttpResponse:
+    return refusal(409, error.message, error.code)
+
+
+@api.exception_handler(EditError)
+def bad_edit(request: HttpRequest, error: EditError) -> HttpResponse:
+    return refusal(422, error.message, error.code)
 
 
 @api.exception_handler(WorkflowExecutionError)

@@ -19,7 +19,7 @@ from tests.journeys.visitor import Visitor, badge
 SIZES = {"wide": (1440, 900), "narrow": (360, 740)}
 LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitaensmuetze" * 3
 #: Names and values that break a page which is not careful.
-AWKWARD = {
+AWKWARD: dict[str, Any] = {
     "nodes": [
         {"id": "in", "type": "input", "data": {"label": LONG_WORD[:80]}},
         {"id": "work", "type": "process", "data": {"label": "Trim every text that comes in, however deep it is"}},
@@ -50,6 +50,10 @@ def places(server: Server) -> dict[str, str]:
     by_name = {item["name"]: item["id"] for item in server.api("GET", "/workflows/?limit=100")["items"]}
     example = {name.split()[0]: number for name, number in by_name.items()}
     awkward = server.publish(f"Awkward {LONG_WORD}", AWKWARD)
+    longer = {**AWKWARD, "nodes": [*AWKWARD["nodes"], {"id": "more", "type": LONG_WORD, "data": {"label": LONG_WORD}}]}
+    server.api("PUT", f"/workflows/{awkward}", {"definition": {"nodes": AWKWARD["nodes"][:2], "edges": []}})
+    server.api("PUT", f"/workflows/{awkward}", {"definition": AWKWARD})
+    server.api("PUT", f"/workflows/{awkward}", {"definition": longer, "draft": True})
     completed = server.run(awkward, {LONG_WORD: LONG_WORD, "more": [LONG_WORD] * 3})
     failed = server.run(example["Refund"], {"customer": LONG_WORD})
     running = server.run(example["Bread"])
@@ -65,6 +69,13 @@ def places(server: Server) -> dict[str, str]:
         "new workflow": "/workflows/new/",
         "an example": f"/workflows/{example['Order']}/",
         "an awkward workflow": f"/workflows/{awkward}/",
+        "publish": f"/workflows/{awkward}/publish/",
+        "versions": f"/workflows/{awkward}/versions/",
+        "a version": f"/workflows/{awkward}/versions/3/",
+        "two versions": f"/workflows/{awkward}/versions/3/?against=2",
+        "going back": f"/workflows/{awkward}/versions/2/restore/",
+        "import": "/workflows/import/",
+        "import into": f"/workflows/{awkward}/import/",
         "run form": f"/workflows/{example['Refund']}/run/",
         "executions": "/executions/",
         "no executions": "/executions/?workflow=987654",

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
 from tests.conftest import CHAIN, signed_in
+from workflows.errors import EditConflict, EditError
 from workflows.models import Workflow, WorkflowVersion
 from workflowsite.accounts.models import ApiToken
 from workflowsite.api import api
@@ -363,3 +365,26 @@ def test_a_token_has_its_user_s_rights_and_no_more(workflow: Workflow, charlie: 
 
 def test_the_owner_of_the_installation_sees_everything(owner: User, workflow: Workflow) -> None:
     assert signed_in(owner).get(f"/api/workflows/{workflow.pk}").status_code == 200
+
+
+# Edits
+
+
+def test_an_edit_over_the_api_is_told_with_who_made_it(as_bob: Client, bob: User, workflow: Workflow) -> None:
+    put(as_bob, workflow, {"definition": SMALL, "draft": True})
+    edit = workflow.edits.done()[0]
+    assert (edit.by, edit.words) == (bob, "Rewrote the definition")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"), [(EditConflict(), 409, "draft.conflict"), (EditError("Not so."), 422, "draft.edit")]
+)
+def test_a_refused_edit_has_the_one_shape(error: EditError, status: int, code: str, rf: RequestFactory) -> None:
+    assert refused(Answer(api.on_exception(rf.put("/"), error)), status, code) == error.message
+
+
+class Answer:
+    """A response of the API as refused() reads it."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.status_code, self.json = response.status_code, lambda: json.loads(response.content)

@@ -109,8 +109,16 @@ def test_of_an_object_the_keys_are_named() -> None:
 
 
 def test_a_long_list_is_told_by_its_length() -> None:
-    before, after = changed(rows=["x" * 30] * 3), changed(rows=["x" * 30] * 4)
+    before, after = changed(rows=["x" * 90] * 3), changed(rows=["x" * 90] * 4)
     assert words(before, after) == ["“Shout”: rows changed from 3 items to 4 items"]
+
+
+def test_of_a_list_of_named_things_the_names_are_told() -> None:
+    name, age, place = ({"name": word, "type": "text"} for word in ("name", "age", "place"))
+    line = "“Shout”: fields changed (added “place”, removed “name”, new value of “age”)"
+    assert words(changed(fields=[name, age]), changed(fields=[{**age, "type": "number"}, place])) == [line]
+    moved = words(changed(fields=[name, age]), changed(fields=[age, name]))
+    assert moved == ["“Shout”: fields changed (in another order)"]
 
 
 @pytest.mark.parametrize(("was", "now"), [(True, 1), (1, 1.0), (0, False), (0.0, -0.0)])

@@ -213,7 +213,7 @@ def test_a_version_shows_its_steps_its_settings_and_its_json(workflow: Workflow,
     workflow.publish(whispering())
     response = as_bob.get(at("version", workflow, 2))
     assert response.text.count("<foreignObject") == 3
-    assert "Process, after Take in operation “lowercase”" in said(response)
+    assert "Process, after Take in operation lowercase" in said(response)
     assert "Changed since version 1" in said(response) and 'href="#step-work"' in response.text
     assert "&quot;operation&quot;: &quot;lowercase&quot;" in response.text
     assert "style=" not in response.text

@@ -58,6 +58,25 @@ def test_versions_are_counted(fresh: Workflow) -> None:
     assert other.publish(SMALL).number == 1
 
 
+def test_a_draft_that_moved_on_is_not_published(fresh: Workflow) -> None:
+    fresh.keep_draft(SMALL)
+    seen = fresh.revision
+    fresh.keep_draft(OTHER)
+    with pytest.raises(EditConflict):
+        fresh.publish(seen=seen)
+    assert as_stored(fresh).published is None and as_stored(fresh).draft == OTHER
+    assert fresh.publish(seen=fresh.revision).definition == OTHER
+
+
+def test_a_workflow_is_called_by_its_number_or_by_its_name(fresh: Workflow) -> None:
+    other = Workflow.objects.create(name=str(fresh.pk))
+    assert list(Workflow.objects.called(str(fresh.pk))) == [fresh], "the number goes before the name"
+    assert list(Workflow.objects.called("Fresh")) == [fresh]
+    fresh.archive()
+    assert not Workflow.objects.called("Fresh").exists() and not Workflow.objects.called("١").exists()
+    assert list(Workflow.objects.called(str(fresh.pk))) == [fresh] and other.pk != fresh.pk
+
+
 def test_publishing_what_already_runs_makes_no_new_version(fresh: Workflow) -> None:
     first = fresh.publish(CHAIN)
     assert fresh.publish(copy.deepcopy(CHAIN)) == first
