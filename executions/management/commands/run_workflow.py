@@ -25,7 +25,7 @@ from django.db.utils import OperationalError, ProgrammingError
 
 from executions.engine import WorkflowEngine
 from executions.following import Following
-from executions.terminal import plain, view_of
+from executions.terminal import escaped, plain, view_of
 from workflows import words
 from workflows.errors import DefinitionError, InputError, StepstreamError
 from workflows.models import Workflow, WorkflowVersion
@@ -89,7 +89,7 @@ class Command(BaseCommand):
     def print_output(self, output: Any) -> None:
         is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         with contextlib.suppress(BrokenPipeError):  # `| head` has seen enough
-            self.stdout.write(json.dumps(output, indent=2, ensure_ascii=not is_unicode))
+            self.stdout.write(escaped(json.dumps(output, indent=2, ensure_ascii=not is_unicode)))
             self.stdout.flush()
 
 
