@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
 from tests.journeys.server import PATIENCE_S, ROOT, Server
+from workflows.models import Workflow
 
 #: Run once in the folder by `manage.py shell`: every workflow that the tests run.
 MAKE = """
@@ -39,10 +43,7 @@ make("Waits", {"id": "nap", "type": "delay", "data": {"seconds": 0.3}}, shout)
 make("Sleeps", {"id": "nap", "type": "delay", "data": {"seconds": 86400}})
 make("Twice", shout, owner=User.objects.create(username="alice"))
 make("Twice", shout)
-make("Off", shout, is_active=False)
 make("Draft only", draft={"nodes": [shout]})
-make("Bad draft", shout, draft={"nodes": [{"id": "x", "type": "no such kind"}]})
-make("Gone", shout).archive()
 make("7", shout)
 """
 
@@ -124,28 +125,12 @@ def test_a_failure_is_exit_1_with_its_reason_and_no_output(room: Server) -> None
 @pytest.mark.parametrize(
     ("words", "stdin", "sentence"),
     [
-        (["Typd"], "", "There is no workflow “Typd”. Did you mean “Typed”?"),
-        (["Gone"], "", "There is no workflow “Gone”."),
-        (["987654321"], "", "There is no workflow “987654321”."),
-        (["9" * 400], "", "There is no workflow"),
         (["\udcff\x1b[31m"], "", "There is no workflow “\ufffd\ufffd[31m”."),
-        ([""], "", "There is no workflow “”."),
-        (["Twice"], "", "Several workflows are called “Twice”"),
-        (["Off"], "", "“Off” is switched off"),
-        (["Draft only"], "", "has not been published yet; --draft runs its draft."),
-        (["Bad draft", "--draft"], "", "unknown type “no such kind”"),
-        (["Typed"], "", "“Name” is required."),
-        (["Typed", "--input", "-"], '{"name": 5, "times": "two"}', "“Times” must be a number such as 3 or 3.5"),
-        (["Any", "--input", "-"], "{", "The input: This is not valid JSON: "),
-        (["Any", "--input", "-"], "", "The input: This is not valid JSON: "),
-        (["Any", "--input", "-"], "[1]", "The input must be a JSON object"),
+        (["Typed", "--input", "-"], '{"name": 5, "times": "two"}', "\n  “Times” must be a number such as 3 or 3.5"),
         (["Any", "--input", "-"], '{"a": NaN}', "NaN is not a JSON value"),
-        (["Any", "--input", "-"], json.dumps({"a": "x" * 300_000}), "the limit is 262,144"),
-        (["Any", "--input", "nowhere.json"], "", "nowhere.json cannot be read: No such file"),
-        (["Any", "--input", "."], "", ". cannot be read: Is a directory"),
         ([], "", "NAME_OR_ID"),
     ],
-    ids=lambda value: str(value)[:30].encode("ascii", "replace").decode(),
+    ids=["odd bytes", "fields", "JSON", "nothing"],
 )
 def test_what_cannot_start_is_exit_2_with_a_sentence_and_leaves_nothing(
     room: Server, words: list[str], stdin: str, sentence: str
@@ -155,6 +140,43 @@ def test_what_cannot_start_is_exit_2_with_a_sentence_and_leaves_nothing(
     assert (code, said) == (2, ""), told
     assert sentence in told and "Traceback" not in told
     assert count(room) == before
+
+
+SHOUT = {"nodes": [{"id": "work", "type": "process", "data": {"label": "Shout"}}]}
+REFUSED: list[tuple[list[str], str, str]] = [
+    (["An"], "", "There is no workflow “An”. Did you mean “Any”?"),
+    (["Gone"], "", "There is no workflow “Gone”."),
+    (["987654321"], "", "There is no workflow “987654321”."),
+    (["9" * 400], "", "There is no workflow “999"),
+    ([""], "", "There is no workflow “”."),
+    (["Off"], "", "“Off” is switched off"),
+    (["Draft only"], "", "has not been published yet; --draft runs its draft."),
+    (["Bad draft", "--draft"], "", "unknown type “no such kind”"),
+    (["Any", "--input", "-"], "{", "The input: This is not valid JSON: "),
+    (["Any", "--input", "-"], "", "The input: This is not valid JSON: "),
+    (["Any", "--input", "-"], "\xff", "The input: This is not valid JSON: "),
+    (["Any", "--input", "-"], "[1]", "The input must be a JSON object"),
+    (["Any", "--input", "-"], json.dumps({"a": "x" * 300_000}), "the limit is 262,144"),
+    (["Any", "--input", "nowhere.json"], "", "nowhere.json cannot be read: No such file"),
+    (["Any", "--input", "."], "", ". cannot be read: Is a directory"),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("words", "stdin", "sentence"), REFUSED, ids=[sentence[:40] for *_, sentence in REFUSED])
+def test_every_refusal_says_what_is_wrong(
+    words: list[str], stdin: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process: none of them comes as far as to start anything."""
+    for name in ("Any", "Off", "Gone", "Bad draft"):
+        Workflow.objects.create(name=name, is_active=name != "Off").publish(SHOUT)
+    Workflow.objects.create(name="Draft only", draft=SHOUT)
+    Workflow.objects.get(name="Gone").archive()
+    Workflow.objects.get(name="Bad draft").keep_draft({"nodes": [{"id": "x", "type": "no such kind"}]})
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode("latin-1"))))
+    with pytest.raises(CommandError) as caught:
+        call_command("run_workflow", *words)
+    assert caught.value.returncode == 2 and sentence in str(caught.value)
 
 
 def test_an_ambiguous_name_lists_the_numbers(room: Server) -> None:
