@@ -91,7 +91,11 @@ class RunForm(Given):
         self.add_error("input_data", list(error.problems.values()) or error.message)
 
     def turned(self) -> Given | None:
-        return FieldsForm.offering(self.given, self.cleaned_data["key"], self.asked) if self.is_valid() else None
+        """What is absent in JSON means the default, and an empty field would not."""
+        if not self.is_valid():
+            return None
+        defaults = {field.name: field.default for field in self.asked}
+        return FieldsForm.offering({**defaults, **self.given}, self.cleaned_data["key"], self.asked)
 
 
 class FieldsForm(Given):

@@ -138,6 +138,7 @@ def _page(
         "workflow": beginning.workflow,
         "form": form,
         "offer": beginning.offer,
+        "is_offered": beginning.offer.source is not None and request.method == "GET",
         "planned": [_planned(node) for node in nodes[:PLANNED]],
         "more": max(0, len(nodes) - PLANNED),
         "can_begin": beginning.workflow.is_runnable,

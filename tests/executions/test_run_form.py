@@ -193,6 +193,11 @@ def test_the_tabs_take_along_what_was_typed_in_both_directions(order: Workflow, 
     assert not WorkflowExecution.objects.exists()
 
 
+def test_what_json_leaves_out_stands_in_the_form_as_its_default(order: Workflow, as_alice: Client) -> None:
+    response = turned(as_alice, order, {"input_data": '{"crust": null}'}, "form")
+    assert [value(response, name) for name in ("loaves", "crust", "due")] == ["2", "", ""]
+
+
 def test_what_does_not_fit_yet_is_taken_along_too(order: Workflow, as_alice: Client) -> None:
     wrong = {**TYPED, "field-loaves": "many", "field-due": "soon", "field-crust": "gold"}
     text = turned(as_alice, order, wrong, "json").context["form"]["input_data"].value()

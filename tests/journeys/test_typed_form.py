@@ -165,11 +165,18 @@ def test_the_form_fits_with_all_its_errors(server: Server, visit: Visit, width: 
     long_word = "Donaudampfschifffahrtsgesellschaft" * 3
     wide = [{**field, "label": f"{field['label']} {long_word}", "required": True} for field in FIELDS]
     nodes = [{"id": "in", "type": "input", "data": {"label": long_word, "fields": wide}}]
+    nodes.append({"id": "work", "type": "process", "data": {"label": f"{long_word} {long_word}"}})
     workflow_id = server.publish(f"{long_word} {width} {scheme}", {"nodes": nodes})
     wrong = []
-    for place in ("run/", "run/?as=json", "try/", "try/?only=in"):
+    for place in ("run/", "run/?as=json", "try/", "try/?until=in", "try/?only=in"):
         page.goto(f"/workflows/{workflow_id}/{place}")
         wrong += looks(page, place)
         page.get_by_role("button", name=re.compile("^Run")).click()
         wrong += looks(page, f"{place} refused")
+    page.goto(f"/workflows/{workflow_id}/try/?only=work")
+    page.get_by_role("button", name="Run the draft").click()
+    expect(badge(page)).to_have_text("Completed")
+    wrong += looks(page, "a draft's execution")
+    page.goto("/executions/")
+    wrong += looks(page, "the list of it")
     assert wrong == []
