@@ -106,9 +106,10 @@ def test_the_input_of_one_step_alone_is_never_offered_to_the_whole(drafted: Work
 
 
 def test_the_fields_of_the_draft_are_asked_for_and_checked(drafted: Workflow, as_alice: Client) -> None:
-    response = as_alice.post(trial(drafted), {"field-name": ""})
-    assert response.status_code == 422 and "“Name” is required." in response.text
-    assert not drafted.versions.filter(number=None, executions__isnull=False).exists()
+    for typed in ({"field-name": ""}, {"input_data": "{}"}):
+        response = as_alice.post(trial(drafted), typed)
+        assert response.status_code == 422 and "“Name” is required." in response.text
+    assert not drafted.versions.filter(number=None).exists()
 
 
 def test_a_draft_with_problems_lists_them_with_the_way_to_each_step(workflow: Workflow, as_alice: Client) -> None:
