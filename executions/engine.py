@@ -7,7 +7,6 @@ writes the row, rings; the worker does the rest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +14,13 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from executions import claim, ending, live
+from executions import claim, ending, live, story
 from executions.claim import Held, Opening
-from executions.data import replay
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
+from executions.story import known
 from executions.worker import Worker, worker_for_caller
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, WorkflowExecutionError, WorkflowStepError
-from workflows.graph import Graph, parse
 from workflows.models import Workflow, WorkflowVersion
 from workflows.values import require_object
 
@@ -30,7 +28,6 @@ __all__ = ["ExecutionResult", "ExecutionStatus", "WorkflowEngine", "WorkflowExec
 
 CANCEL_WAIT_S = 2.0
 LOOK_S = 1.0
-MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class WorkflowEngine:
         execution is returned as such. Cancelling the caller leaves the execution to the workers.
         """
         worker = await worker_for_caller()
-        opening = Opening(_known(workflow_id), _checked(input_data), worker.owner, by)
+        opening = Opening(known(workflow_id), _checked(input_data), worker.owner, by)
         closing = await worker.walk(held := await self._opened(worker, opening))
         if closing is None or closing.completed_at is None:
             await self._await_end(worker, held.execution_id)
@@ -110,7 +107,7 @@ class WorkflowEngine:
 
     def run_again(self, execution_id: int, *, by: Any = None) -> int:
         """The same version on the same input, as a new execution that names the old one."""
-        old = WorkflowExecution.objects.select_related("version").filter(pk=_known(execution_id)).first()
+        old = WorkflowExecution.objects.select_related("version").filter(pk=known(execution_id)).first()
         if old is None:
             raise WorkflowExecutionError(f"Execution {execution_id} not found.")
         return self.submit(old.workflow_id, old.input_data, by=by, retry_of=old)
@@ -128,7 +125,7 @@ class WorkflowEngine:
     def cancel(self, execution_id: int, *, by: Any = None) -> bool:
         """Asks for the end, without waiting for it. Where nobody holds the execution, it has ended on return."""
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=_known(execution_id)).first()
+            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
             if execution is None or not execution.request_cancel(by):
                 return False
             execution.refresh_from_db(fields=["owner", "due_at"])  # after our update nobody else can change them
@@ -139,7 +136,7 @@ class WorkflowEngine:
 
     async def get_execution_status(self, execution_id: int) -> dict[str, Any] | None:
         """The execution's row as a dict, times as datetimes; None where it is unknown."""
-        return await sync_to_async(_status)(execution_id)
+        return await sync_to_async(story.status)(execution_id)
 
     async def get_execution_logs(
         self, execution_id: int, limit: int | None = None, *, after: int = 0, everything: bool = False
@@ -148,13 +145,13 @@ class WorkflowEngine:
 
         `everything`: every entry instead, as the journal has it. `after`: only entries with a larger seq.
         """
-        logs = _entry_dicts if everything else _attempt_dicts
+        logs = story.every_entry if everything else story.attempts
         return await sync_to_async(logs)(execution_id, limit, after)
 
     def step_data(self, execution_id: int, node_id: str) -> dict[str, Any]:
         """{"input", "output"} of the last attempt of a step that ended; None where there is nothing yet."""
         found: dict[str, Any] = {"input": None, "output": None}
-        for entry, seen, made in _replayed(execution_id):
+        for entry, seen, made in story.replayed(execution_id):
             if entry.node == node_id:
                 found = {"input": seen, "output": made}
         return found
@@ -197,16 +194,11 @@ def _checked(input_data: Any) -> dict[str, Any]:
     return require_object(given, max_bytes=settings.ENGINE["INPUT_BYTES"])
 
 
-def _known(number: Any) -> int:
-    """An id of any other shape is simply unknown, and no row has the id 0."""
-    return number if type(number) is int and 0 < number <= MAX_ID else 0
-
-
 def _workflow(workflow_id: Any, version: WorkflowVersion | None) -> Workflow:
     """The workflow, if it can run now, in that version or in the published one."""
     is_draft = version is not None and version.is_draft
     rows = Workflow.objects.listed() if is_draft else Workflow.objects.runnable()
-    workflow = rows.select_related("published").filter(pk=_known(workflow_id)).first()
+    workflow = rows.select_related("published").filter(pk=known(workflow_id)).first()
     if workflow is None:
         raise WorkflowExecutionError(f"Workflow {workflow_id} not found or inactive.")
     if version is not None and version.workflow_id != workflow.pk:
@@ -240,74 +232,3 @@ def _pause_until_due(execution_id: int) -> float:
     due_at = WorkflowExecution.objects.filter(pk=execution_id).values_list("due_at", flat=True).first()
     left = (due_at - claim.now()).total_seconds() if due_at else 0.0
     return min(LOOK_S, max(0.01, left))
-
-
-def _status(execution_id: int) -> dict[str, Any] | None:
-    row = WorkflowExecution.objects.select_related("version").filter(pk=_known(execution_id)).first()
-    if row is None:
-        return None
-    row.steps_done = row.steps_done if row.is_final else _steps_done(row)
-    names = "id workflow_id status input_data output_data error_message error created_at started_at completed_at"
-    names += " duration_ms steps_done steps_total cancel_requested_at"
-    return {name: getattr(row, name) for name in names.split()} | {"version": row.version.number}
-
-
-def _steps_done(row: WorkflowExecution) -> int:
-    """From the journal: the row has it at rest and end only."""
-    return row.entries.filter(kind__in=(Kind.COMPLETED, Kind.SKIPPED)).values("node").distinct().count()
-
-
-def _entry_dicts(execution_id: int, limit: int | None, after: int) -> list[dict[str, Any]]:
-    graph, rows = _journal(execution_id)
-    stop = None if limit is None else max(0, limit)
-    return [_entry_dict(graph, entry) for entry in rows.filter(seq__gt=after)[:stop]]
-
-
-def _attempt_dicts(execution_id: int, limit: int | None, after: int) -> list[dict[str, Any]]:
-    graph, _ = _journal(execution_id)
-    found: list[dict[str, Any]] = []
-    for entry, seen, made in _replayed(execution_id):
-        if limit is not None and len(found) >= limit:
-            break
-        if entry.seq > after:
-            found.append(_entry_dict(graph, entry) | {"input_data": seen, "output_data": made})
-    return found
-
-
-def _entry_dict(graph: Graph, entry: ExecutionLog) -> dict[str, Any]:
-    node = graph.nodes.get(entry.node or "")
-    data = entry.data if isinstance(entry.data, dict) else {}
-    return {
-        "id": entry.pk,
-        "seq": entry.seq,
-        "kind": entry.kind,
-        "node_id": entry.node,
-        "step_name": node.label if node else None,
-        "step_type": node.type if node else None,
-        "attempt": entry.attempt,
-        "duration_ms": entry.took_ms,
-        "error_message": (data.get("error") or {}).get("message"),
-        "timestamp": entry.at,
-        "level": data.get("level"),
-        "text": data.get("text"),
-        "data": data,
-    }
-
-
-def _replayed(execution_id: int) -> Iterator[tuple[ExecutionLog, dict[str, Any], dict[str, Any] | None]]:
-    row = WorkflowExecution.objects.filter(pk=_known(execution_id)).only("input_data").first()
-    if row is None:
-        return iter(())
-    graph, rows = _journal(execution_id)
-    return replay(graph, row.input_data, rows.told().iterator(chunk_size=500))
-
-
-def _journal(execution_id: int) -> tuple[Graph, Any]:
-    row = WorkflowExecution.objects.select_related("version").filter(pk=_known(execution_id)).first()
-    if row is None:
-        return Graph([], []), ExecutionLog.objects.none()
-    rows = ExecutionLog.objects.filter(execution=row).order_by("seq")
-    try:
-        return parse(row.version.definition), rows
-    except DefinitionError:  # broken by hand; what happened can be read all the same
-        return Graph([], []), rows

@@ -91,7 +91,11 @@ class RunForm(Given):
         self.add_error("input_data", list(error.problems.values()) or error.message)
 
     def turned(self) -> Given | None:
-        return FieldsForm.offering(self.given, self.cleaned_data["key"], self.asked) if self.is_valid() else None
+        """What is absent in JSON means the default, and an empty field would not."""
+        if not self.is_valid():
+            return None
+        defaults = {field.name: field.default for field in self.asked}
+        return FieldsForm.offering({**defaults, **self.given}, self.cleaned_data["key"], self.asked)
 
 
 class FieldsForm(Given):
@@ -195,7 +199,8 @@ def name_of(field: Field) -> str:
 def form_field(field: Field, text: str) -> forms.Field:
     """`text`: what stands in it, since what a browser would not show must not get lost."""
     widget = WIDGETS[field.type](field, text)
-    widget.attrs |= {"autocomplete": "off", **({"required": True} if field.required else {})}
+    is_required = field.required and field.type != "boolean"  # of a box, the word would mean that it must be ticked
+    widget.attrs |= {"autocomplete": "off", **({"required": True} if is_required else {})}
     return forms.CharField(label=field.title, help_text=field.help, required=False, strip=False, widget=widget)
 
 

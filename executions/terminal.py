@@ -163,3 +163,8 @@ def clock(entry: ExecutionLog) -> str:
 def plain(text: str) -> str:
     """The text without what a terminal would obey: control codes, and marks that turn the direction of writing."""
     return OBEYED.sub("\ufffd", text.replace("\t", " ").replace("\n", " ").replace("\r", " "))
+
+
+def escaped(text: str) -> str:
+    """JSON that says the same without such signs in it."""
+    return OBEYED.sub(lambda sign: sign[0] if sign[0] == "\n" else f"\\u{ord(sign[0]):04x}", text)

@@ -103,12 +103,11 @@ def begun(request: HttpRequest, beginning: Beginning, form: Given) -> int | None
     """The new execution, or None where the form says why there is none."""
     if not form.is_valid():
         return None
-    key = form.cleaned_data["key"] or None
     try:
+        given = fields.check(beginning.asked, form.given)  # first: what is refused shall leave no version behind
+        how: Context = {"by": request.user, "idempotency_key": form.cleaned_data["key"] or None}
         version = beginning.version() if beginning.version else None
-        return WorkflowEngine().submit(
-            beginning.workflow.pk, form.given, by=request.user, idempotency_key=key, version=version
-        )
+        return WorkflowEngine().submit(beginning.workflow.pk, given, version=version, **how)
     except InputError as error:
         form.refuse(error)
     except StepstreamError as error:
@@ -138,6 +137,7 @@ def _page(
         "workflow": beginning.workflow,
         "form": form,
         "offer": beginning.offer,
+        "is_offered": beginning.offer.source is not None and request.method == "GET",
         "planned": [_planned(node) for node in nodes[:PLANNED]],
         "more": max(0, len(nodes) - PLANNED),
         "can_begin": beginning.workflow.is_runnable,

@@ -21,11 +21,11 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db.utils import OperationalError, ProgrammingError
+from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
 from executions.engine import WorkflowEngine
 from executions.following import Following
-from executions.terminal import plain, view_of
+from executions.terminal import escaped, plain, view_of
 from workflows import words
 from workflows.errors import DefinitionError, InputError, StepstreamError
 from workflows.models import Workflow, WorkflowVersion
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             refuse(f"The database does not answer ({error}). Is it set up? `manage.py prepare` does that.")
         except KeyboardInterrupt:
             raise CommandError("Stopped before anything was started.", returncode=130) from None
-        leave(asyncio.run(self.follow(workflow, version, given)))
+        leave(asyncio.run(self.follow(workflow, version, given)))  # from here on, Following hears the signals
 
     async def follow(self, workflow: Workflow, version: WorkflowVersion, given: dict[str, Any]) -> int:
         following = Following(workflow, version)
@@ -68,6 +68,11 @@ class Command(BaseCommand):
         view.say(f"Execution {following.execution_id} of “{plain(workflow.name)}”, {plain(str(version))}")
         try:
             await following.to_the_end(view)
+        except (OperationalError, InterfaceError) as error:
+            told = (
+                f"Execution {following.execution_id} is out of sight, the database is away ({error}). A server goes on"
+            )
+            raise CommandError(f"{told} with it.", returncode=1) from None
         finally:
             view.close()
         return await self.conclude(following)
@@ -89,7 +94,7 @@ class Command(BaseCommand):
     def print_output(self, output: Any) -> None:
         is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         with contextlib.suppress(BrokenPipeError):  # `| head` has seen enough
-            self.stdout.write(json.dumps(output, indent=2, ensure_ascii=not is_unicode))
+            self.stdout.write(escaped(json.dumps(output, indent=2, ensure_ascii=not is_unicode)))
             self.stdout.flush()
 
 
