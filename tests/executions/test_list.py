@@ -123,7 +123,13 @@ def test_filters_combine_and_stand_in_the_address(make: Make, as_alice: Client, 
     make("failed", other, started_by=bob, error_message="the ledger refused")
     make("completed", started_by=bob)
     make("failed", started_by=bob, error_message="something else")
-    words = {"status": "failed", "workflow": wanted.workflow_id, "by": "bob", "q": "LEDGER refused 10%", "when": "day"}
+    words: dict[str, Any] = {
+        "status": "failed",
+        "workflow": wanted.workflow_id,
+        "by": "bob",
+        "q": "LEDGER refused 10%",
+        "when": "day",
+    }
     assert shown(as_alice, **words) == [wanted.pk]
     text = as_alice.get(URL, words).text
     assert 'value="LEDGER refused 10%"' in text and 'value="bob"' in text
@@ -199,7 +205,7 @@ def test_words_of_any_shape_are_no_error(words: dict[str, str], make: Make, as_a
 
 def test_what_was_filtered_is_said_where_nothing_is_left(make: Make, workflow: Workflow, as_alice: Client) -> None:
     make()
-    words = {"status": "failed", "workflow": workflow.pk, "by": "<bob>", "when": "hour"}
+    words: dict[str, Any] = {"status": "failed", "workflow": workflow.pk, "by": "<bob>", "when": "hour"}
     text = as_alice.get(URL, words).text
     assert "No execution matches" in text
     assert "You asked for: failed, of Chain, started by &lt;bob&gt;, in the last hour." in text

@@ -38,7 +38,7 @@ OPEN = {
     "accounts:sign-in",  # the way in
     "accounts:welcome",  # the first start's link: its token is what lets one in
 }
-#: The sockets of lists: open to all who are signed in, for what each may see (tests/executions/test_board.py).
+#: The sockets of lists: open to all who are signed in, for what each may see (tests/live/test_board.py).
 OF_LISTS = ["/ws/lists/"]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 REFUSED = {401, 403, 404}
