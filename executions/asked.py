@@ -61,8 +61,13 @@ class Asked:
         return TABS[self.status]
 
     @property
-    def is_filtered(self) -> bool:
-        return self.said() != []
+    def is_narrowed(self) -> bool:
+        """By more than a tab."""
+        return bool(self.q or self.workflow is not None or self.by or self.when)
+
+    @property
+    def unnarrowed(self) -> str:
+        return Asked(status=self.status).address
 
     @property
     def is_newest(self) -> bool:

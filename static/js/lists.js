@@ -30,12 +30,13 @@
   // Days are printed in UTC; here they are the reader's.
   const body = document.querySelector("#rows tbody");
   if (body) {
-    const named = (date, year) => date.toLocaleDateString("en", { weekday: "long", day: "numeric", month: "long", year });
+    const part = (date, what) => date.toLocaleDateString("en", { [what]: "long" });
+    const named = date => `${part(date, "weekday")} ${date.getDate()} ${part(date, "month")}`;
     const today = new Date(), yesterday = new Date(today);
     yesterday.setDate(today.getDate() - 1);
     const say = date => {
       if (date.toDateString() === today.toDateString()) return "Today";
-      const day = named(date, date.getFullYear() === today.getFullYear() ? undefined : "numeric");
+      const day = named(date) + (date.getFullYear() === today.getFullYear() ? "" : ` ${date.getFullYear()}`);
       return date.toDateString() === yesterday.toDateString() ? `Yesterday, ${day}` : day;
     };
     const pattern = body.querySelector(".group").cloneNode(true);

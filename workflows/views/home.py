@@ -21,6 +21,8 @@ from workflows.permissions import permitted, visible_to
 from workflows.usual import executions
 
 PAGE = 50  # workflows
+OFFERED = 20  # workflows among which the first one to run is chosen
+SLOW_KINDS = {"delay", "countdown", "ai"}
 TABS = {"": "All", "failing": "Failing", "running": "Running", "waiting": "Waiting", "drafts": "Drafts"}
 SORTS = {"": "By name", "newest": "Newest first", "failing": "Failing first"}
 STATES = {"failing": ("failed",), "running": ("pending", "running"), "waiting": ("waiting",)}
@@ -135,7 +137,17 @@ def _rows(user: Any, ids: list[int]) -> list[dict[str, Any]]:
 
 
 def _first(entries: list[Entry]) -> dict[str, Any] | None:
-    """Where nothing has run yet: one workflow that is ready, so that the first run is one click away."""
+    """Where nothing has run yet: the shortest that is ready, so that the first result is one click away."""
     ready = Workflow.objects.runnable().filter(pk__in=[entry.pk for entry in entries])
-    workflow = ready.order_by("pk").defer("draft").first()
-    return {"workflow": workflow, "key": uuid.uuid4().hex} if workflow else None
+    offered = list(ready.select_related("published").defer("draft").order_by("pk")[:OFFERED])
+    if not offered:
+        return None
+    workflow = min(offered, key=_patience)
+    about = workflow.description.partition(". ")[0].rstrip(".")
+    return {"workflow": workflow, "about": about, "key": uuid.uuid4().hex}
+
+
+def _patience(workflow: Workflow) -> tuple[bool, int]:
+    """Whether its steps take their time, and how many there are."""
+    nodes = workflow.published.definition.get("nodes", []) if workflow.published else []
+    return any(node.get("type") in SLOW_KINDS for node in nodes), len(nodes)
