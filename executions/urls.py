@@ -1,9 +1,9 @@
-"""Addresses of executions, and of the window through which one is watched."""
+"""Addresses of executions, and of the windows through which they are watched."""
 
 from django.urls import path
 
-from executions.consumers import ExecutionViewer
-from executions.views import find, start, trial, watch
+from executions.consumers import ExecutionViewer, ListViewer
+from executions.views import find, start, together, trial, watch
 
 app_name = "executions"
 
@@ -12,6 +12,8 @@ urlpatterns = [
     path("workflows/<int:workflow_id>/start/", start.start, name="start"),
     path("workflows/<int:workflow_id>/try/", trial.attempt, name="try"),
     path("executions/", find.listed, name="list"),
+    path("executions/cancel/", together.cancel_together, name="cancel_together"),
+    path("executions/run-again/", together.run_together, name="run_together"),
     path("executions/<int:execution_id>/", watch.show, name="show"),
     path("executions/<int:execution_id>/cancel/", watch.cancel, name="cancel"),
     path("executions/<int:execution_id>/run-again/", start.run_again, name="run_again"),
@@ -21,4 +23,7 @@ urlpatterns = [
     path("executions/<int:execution_id>/steps/<str:node_id>/", watch.step, name="step"),
 ]
 
-websocket_urlpatterns = [path("ws/executions/<int:execution_id>/", ExecutionViewer.as_asgi())]
+websocket_urlpatterns = [
+    path("ws/executions/<int:execution_id>/", ExecutionViewer.as_asgi()),
+    path("ws/lists/", ListViewer.as_asgi()),
+]

@@ -6,6 +6,7 @@ be viewed and run by everybody who is signed in. Superusers may do everything. E
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from django.db.models import Q, QuerySet
@@ -31,11 +32,24 @@ def visible(user: Any, path: str = "") -> Q:
 
 
 def can(user: Any, verb: Verb, workflow: Workflow) -> bool:
+    return workflow in permitted(user, verb, [workflow])
+
+
+def permitted(user: Any, verb: Verb, workflows: Sequence[Workflow]) -> list[Workflow]:
+    """Those of `workflows` with which `user` may do this: the same rule for a whole page, in at most one query."""
     if not user.is_authenticated or not user.is_active:
-        return False
-    if user.is_superuser or workflow.owner_id == user.pk:
+        return []
+    if user.is_superuser:
+        return list(workflows)
+    shared = any(workflow.group_id is not None and workflow.owner_id != user.pk for workflow in workflows)
+    groups = set(user.groups.values_list("pk", flat=True)) if shared else set()
+    return [workflow for workflow in workflows if _may(user, verb, workflow, groups)]
+
+
+def _may(user: Any, verb: Verb, workflow: Workflow, groups: set[int]) -> bool:
+    if workflow.owner_id == user.pk:
         return True
-    if workflow.group_id is not None and user.groups.filter(pk=workflow.group_id).exists():
+    if workflow.group_id in groups:
         return verb != "administer"
     return workflow.owner_id is None and workflow.group_id is None and verb in ("view", "run")
 

@@ -76,9 +76,18 @@ class WorkflowExecution(models.Model):
         ordering = ("-pk",)
         # Every row pays for an index at each of its changes: these are the ones that lists, claims and retention need.
         indexes = (
-            models.Index("workflow", "status", F("id").desc(), name="execution_workflow_status"),
+            # The state comes last: its changes then stay on one leaf, and "the newest of a workflow" is read in order.
+            models.Index("workflow", F("id").desc(), "status", name="execution_workflow_newest"),
             models.Index("status", F("id").desc(), name="execution_status"),
             models.Index("due_at", condition=Q(completed_at=None), name="execution_due"),
+            # Only what a person started pays for this one.
+            models.Index(
+                "started_by",
+                "workflow",
+                F("id").desc(),
+                condition=Q(started_by__isnull=False),
+                name="execution_started_by",
+            ),
             models.Index("retry_of", condition=Q(retry_of__isnull=False), name="execution_retry_of"),
         )
         constraints = (

@@ -1,60 +1,19 @@
-// The execution page while it is live. Loaded before htmx, so that the first connection is not missed.
+// The log of the execution page while it is live. Its connection is connection.js's.
 // It keeps no state that the page does not show: where to go on is read from the last entry.
 (() => {
   const KEPT = 1000;           // rows in the page while it follows its end: layout grows with them
   const KEPT_IN_ALL = 20000;   // and while somebody reads further up
-  const live = document.getElementById("live"), box = document.getElementById("log-box");
+  const box = document.getElementById("log-box");
   const follow = document.getElementById("follow"), count = document.getElementById("entries-count");
-  if (!live || !box) return;
+  if (!box) return;
   const log = box.querySelector(".log"), older = box.querySelector(".older");
-  const refused = new WeakSet();
-  let awaySince = null, isRefused = false;
-
-  const isFinished = () => document.querySelector("[data-final]") !== null;
   const lastSeen = () => Number(log.lastElementChild?.dataset.seq ?? 0);
 
-  function say(look, ...words) {
-    if (live.dataset.live === look) return;
-    live.dataset.live = look;
-    live.replaceChildren(...words);
-  }
-
-  function sayStale() {
-    const reload = Object.assign(document.createElement("a"), { href: "", className: "link", textContent: "reload" });
-    say("stale", `Not live since ${awaySince.toLocaleTimeString()}: `, reload, " to see more");
-  }
-
-  function sayState(isOpen) {
-    if (isFinished()) return say("done", "Finished");
-    if (isOpen) { awaySince = null; return say("on", "Live"); }
-    awaySince ??= new Date();
-    if (isRefused || Date.now() - awaySince > 8000) return sayStale();
-    say("wait", "Reconnecting…");
-  }
-
-  // On every opening, the first and each later one: what came after the last entry that is shown.
-  document.addEventListener("htmx:after:ws:connection", event => {
-    event.detail.connection.socket.send(JSON.stringify({ after: lastSeen() }));
-    sayState(true);
-  });
-  // 4401 signed out, 4403 no right, 4404 unknown: asking again would change nothing.
-  document.addEventListener("htmx:ws:close", event => {
-    const { code, connection } = event.detail;
-    if (code >= 4400 && code < 4500) { refused.add(connection); isRefused = true; }
-    sayState(false);
-  });
-  document.addEventListener("htmx:before:ws:connection", event => {
-    if (refused.has(event.detail.connection) || isFinished()) event.preventDefault();
-  });
+  document.addEventListener("hello", ({ detail }) => { detail.after = lastSeen(); });
+  // The Cancel button is about to vanish under whoever pressed it: the keyboard goes on from the page, not from nowhere.
   document.addEventListener("htmx:after:swap", () => {
-    if (isFinished()) sayState(true);
-    // The Cancel button is about to vanish under whoever pressed it: the keyboard goes on from the page, not from nowhere.
     const held = document.activeElement?.closest(".when-going");
     if (held && getComputedStyle(held).display === "none") document.getElementById("main").focus({ preventScroll: true });
-  });
-  // A form that was refused (signed out meanwhile, no right any more) says so on a whole page.
-  document.addEventListener("htmx:after:request", event => {
-    if (event.detail.ctx?.response?.status >= 400) location.reload();
   });
 
   // The end of the log: followed by whoever stands there, left alone for whoever reads further up.
@@ -94,7 +53,5 @@
   sizes.observe(box);
   sizes.observe(log);
   older.addEventListener("click", () => { follow.checked = false; });
-  setInterval(() => { if (awaySince) sayState(false); }, 1000);
-  if (isFinished()) say("done", "Finished"); else say("wait", "Connecting…");
   if (!location.hash) toEnd();
 })();

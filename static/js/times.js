@@ -12,6 +12,16 @@
     return `${Math.floor(n / 86400)} d ${Math.floor(n % 86400 / 3600)} h`;
   }
 
+  // As workflows/words.py says it.
+  function ago(ms) {
+    const s = Math.floor(Math.max(ms, 0) / 1000);
+    for (const [size, word] of [[86400, "day"], [3600, "hour"], [60, "min"]]) {
+      const many = Math.floor(s / size);
+      if (many) return `${many} ${word}${many !== 1 && word !== "min" ? "s" : ""} ago`;
+    }
+    return s < 10 ? "just now" : `${s} s ago`;
+  }
+
   function moment(d) {
     const day = d.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
     return `${d.toDateString() === new Date().toDateString() ? "today" : day}, ${clock(d)}`;
@@ -24,6 +34,7 @@
     else if (as === "clock") time.textContent = clock(d);
     else if (as === "moment") time.textContent = moment(d);
     else if (as === "elapsed") time.textContent = duration(Date.now() - d);
+    else if (as === "ago") time.textContent = ago(Date.now() - d);
     if (as !== "elapsed") time.title = d.toLocaleString();
   }
 
@@ -35,7 +46,7 @@
   }
 
   function tick() {
-    document.querySelectorAll("time[data-as=elapsed]").forEach(say);
+    document.querySelectorAll("time:is([data-as=elapsed], [data-as=ago])").forEach(say);
     document.querySelectorAll("rect[data-since]").forEach(grow);
   }
 

@@ -185,59 +185,6 @@ def test_a_stranger_cannot_run(workflow: Workflow, as_charlie: Client) -> None:
     assert not WorkflowExecution.objects.exists()
 
 
-# Find
-
-
-def test_the_list_shows_what_one_may_see_and_nothing_else(
-    running: WorkflowExecution, as_bob: Client, as_charlie: Client
-) -> None:
-    url = reverse("executions:list")
-    assert page(running) in as_bob.get(url).text
-    strange = as_charlie.get(url).text
-    assert page(running) not in strange
-    assert "Nothing has run yet" in strange
-
-
-def test_a_failed_row_tells_its_cause_in_one_line(failed: WorkflowExecution, as_alice: Client) -> None:
-    text = as_alice.get(reverse("executions:list")).text
-    assert "<b>Shout</b>" in text
-    assert "no &lt;such&gt; VAT code" in text
-
-
-def test_the_list_filters_by_state_and_by_workflow(
-    running: WorkflowExecution, failed: WorkflowExecution, as_alice: Client
-) -> None:
-    url = reverse("executions:list")
-    only_failed = as_alice.get(url, {"status": "failed", "workflow": str(failed.workflow_id)}).text
-    assert page(failed) in only_failed and page(running) not in only_failed
-    assert "No execution matches" in as_alice.get(url, {"workflow": failed.workflow_id + 1}).text
-
-
-@pytest.mark.parametrize(
-    "query", [{"before": "9" * 40}, {"before": "x"}, {"workflow": "-1"}, {"workflow": "9" * 18}, {"status": "\x00"}]
-)
-def test_filters_of_any_shape_are_no_error(query: dict[str, str], running: WorkflowExecution, as_alice: Client) -> None:
-    assert as_alice.get(reverse("executions:list"), query).status_code == 200
-
-
-def test_the_list_goes_on_where_the_last_page_ended(begun: Write, as_alice: Client) -> None:
-    made = [begun("completed").pk for _ in range(53)]
-    url = reverse("executions:list")
-    first = [row.pk for row in as_alice.get(url).context["executions"]]
-    rest = [row.pk for row in as_alice.get(url, {"before": first[-1]}).context["executions"]]
-    assert first + rest == made[::-1]
-    assert "Older" not in as_alice.get(url, {"before": first[-1]}).text
-
-
-def test_the_list_asks_the_database_as_often_for_fifty_as_for_one(
-    begun: Write, as_alice: Client, django_assert_max_num_queries: Any
-) -> None:
-    for _ in range(50):
-        begun("failed", error=ERROR, error_message="x")
-    with django_assert_max_num_queries(6):
-        as_alice.get(reverse("executions:list"))
-
-
 # Watch
 
 

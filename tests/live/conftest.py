@@ -13,6 +13,7 @@ from channels.layers import channel_layers
 from django.contrib.auth.models import User
 from django.db import connections
 
+from executions.board import current_board
 from executions.engine import WorkflowEngine
 from executions.hub import current_hub
 from executions.worker import current_worker
@@ -41,6 +42,7 @@ async def closed_loop() -> AsyncIterator[None]:
     """After each test no window, no run, no thread and no connection of its event loop is left."""
     yield
     await current_hub().close()
+    await current_board().close()
     await current_worker().stop(0)
     await sync_to_async(connections.close_all)()
     channel_layers.backends.clear()  # a Redis layer holds locks of the loop that it was made in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
@@ -28,13 +28,14 @@ class Viewer:
         headers = [(b"host", b"localhost"), (b"cookie", cookie.encode())]
         headers += [(b"origin", origin.encode())] if origin is not None else []
         self.socket = WebsocketCommunicator(application, f"/ws/executions/{execution_id}/", headers=headers)
+        self.session = cookie.rpartition("=")[2]
         self.seen: list[int] = []
         self.frames: list[str] = []
         self.is_accepted = False
         self.code: int | None = None
 
     @classmethod
-    async def of(cls, user: User | None, execution_id: int | str, **how: Any) -> Viewer:
+    async def of(cls, user: User | None, execution_id: int | str, **how: Any) -> Self:
         return cls(execution_id, await sync_to_async(cookie_of)(user) if user else "", **how)
 
     async def open(self) -> None:
@@ -68,6 +69,13 @@ class Viewer:
 
     async def hears_nothing(self) -> bool:
         return bool(await self.socket.receive_nothing(timeout=QUIET_S))
+
+    async def rest(self) -> list[str]:
+        """What still comes, until nothing does."""
+        before = len(self.frames)
+        while not await self.hears_nothing():
+            await self.frame()
+        return self.frames[before:]
 
     async def closed_with(self) -> int:
         """The code with which the server closes; what comes before is kept."""

@@ -39,6 +39,8 @@ OPEN = {
     "accounts:welcome",  # the first start's link: its token is what lets one in
     "preferences",  # light or dark: the sign-in page has a theme too
 }
+#: The sockets of lists: open to all who are signed in, for what each may see (tests/live/test_board.py).
+OF_LISTS = ["/ws/lists/"]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 REFUSED = {401, 403, 404}
 NOT_SUCH = {405}  # said before anything is looked up: it tells nothing of any row
@@ -251,7 +253,7 @@ def sockets() -> list[str]:
 
 
 def test_the_sockets_are_exactly_these() -> None:
-    assert sockets() == [f"/ws/executions/{NUMBER}/"]
+    assert sockets() == [f"/ws/executions/{NUMBER}/", *OF_LISTS]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -261,7 +263,7 @@ def test_every_socket_refuses_who_is_not_signed_in(hers: WorkflowExecution) -> N
 
 @pytest.mark.django_db(transaction=True)
 def test_every_socket_refuses_a_stranger(hers: WorkflowExecution, charlie: User) -> None:
-    codes = {refusal_at(url, charlie) for url in sockets()}
+    codes = {refusal_at(url, charlie) for url in sockets() if url not in OF_LISTS}
     assert codes <= {consumers.NO_RIGHT, consumers.UNKNOWN}
 
 

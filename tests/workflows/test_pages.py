@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from executions.models import WorkflowExecution
 from tests.conftest import CHAIN, signed_in
 from workflows import steps
 from workflows.models import Workflow
@@ -34,58 +33,6 @@ def example(db: None) -> Workflow:
     workflow = Workflow.objects.create(name="Example")
     workflow.publish(CHAIN)
     return workflow
-
-
-# Find
-
-
-def test_the_list_shows_what_one_may_see_and_nothing_else(
-    workflow: Workflow, as_bob: Client, as_charlie: Client
-) -> None:
-    assert "Chain" in as_bob.get("/").text
-    assert "Chain" not in as_charlie.get("/").text
-
-
-def test_an_empty_list_says_how_to_begin(as_charlie: Client) -> None:
-    text = as_charlie.get("/").text
-    assert "There is no workflow yet" in text
-    assert reverse("workflows:new") in text
-
-
-def test_a_search_finds_by_name_and_says_when_it_finds_nothing(workflow: Workflow, as_alice: Client) -> None:
-    assert "Chain" in as_alice.get("/?q=cha").text
-    nothing = as_alice.get("/", {"q": "<b>zebra"}).text
-    assert "No workflow is called “&lt;b&gt;zebra”" in nothing
-    assert "table" not in nothing
-
-
-def test_a_row_links_to_the_last_execution_and_to_the_run_form(workflow: Workflow, as_alice: Client) -> None:
-    rows = [
-        WorkflowExecution(workflow=workflow, version=workflow.published, status=word) for word in ("failed", "running")
-    ]
-    first, last = (
-        WorkflowExecution.objects.create(workflow=r.workflow, version=r.version, status=r.status) for r in rows
-    )
-    text = as_alice.get("/").text
-    assert f'href="/executions/{last.pk}/"' in text
-    assert f'href="/executions/{first.pk}/"' not in text
-    assert reverse("executions:run", args=[workflow.pk]) in text
-
-
-def test_a_workflow_that_was_never_published_offers_no_run(alice: User, as_alice: Client) -> None:
-    draft = Workflow.objects.create(name="Draft", owner=alice)
-    assert reverse("executions:run", args=[draft.pk]) not in as_alice.get("/").text
-
-
-def test_the_list_asks_the_database_as_often_for_twenty_as_for_one(
-    alice: User, as_alice: Client, django_assert_max_num_queries: Any
-) -> None:
-    for number in range(20):
-        workflow = Workflow.objects.create(name=f"W{number}", owner=alice)
-        version = workflow.publish(CHAIN)
-        WorkflowExecution.objects.create(workflow=workflow, version=version)
-    with django_assert_max_num_queries(8):
-        assert as_alice.get("/").text.count('<td class="w-name">') == 20
 
 
 # Look

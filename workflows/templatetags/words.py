@@ -22,6 +22,7 @@ STEP_ICONS = frozenset({"input", "output", "process", "ai", "delay", "countdown"
 
 
 @register.simple_tag
+@lru_cache(maxsize=1_024)
 def icon(name: str, css: str = "") -> SafeString:
     return format_html('<svg class="icon {}" aria-hidden="true"><use href="#i-{}"/></svg>', css, name)
 
@@ -32,6 +33,7 @@ def step_icon(name: str) -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1_024)
 def chip(status: str, word: str = "") -> SafeString:
     """A state as icon, word and colour."""
     return format_html('<span class="chip is-{}">{}{}</span>', status, icon(status), word or status.capitalize())
@@ -75,6 +77,11 @@ def drawn(link: Link, look: str) -> SafeString:
 @register.filter
 def duration(ms: float | None) -> str:
     return "–" if ms is None else words.duration(ms)
+
+
+@register.filter
+def iso(at: datetime) -> str:
+    return words.iso(at)
 
 
 @register.filter
