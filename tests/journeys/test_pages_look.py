@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from django.template.loader import render_to_string
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.journeys import looks
 from tests.journeys.conftest import Visit, serving
@@ -180,6 +181,32 @@ def test_on_paper_everything_is_there_black_on_white_and_nothing_to_press(visit:
         cut = "all => all.filter(e => e.scrollHeight > e.clientHeight + 1).length"
         assert page.locator(".log-box, .x-scroll, .value").evaluate_all(cut) == 0
         page.emulate_media(media="screen")
+
+
+#: What no address leads to while all is well: drawn as the server would, without a request or a database.
+BROKEN: dict[str, dict[str, str]] = {
+    "400.html": {},
+    "403.html": {"exception": f"You may not run “{LONG_WORD}”. Ask its owner {LONG_WORD[:150]} to share it."},
+    "403_csrf.html": {},
+    "500.html": {"incident": "0a1b2c3d"},
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_refusal_fits_and_shuts_nobody_out(visit: Visit, size: str, scheme: str) -> None:
+    width, height = SIZES[size]
+    page = visit(viewport={"width": width, "height": height}, color_scheme=scheme).page()
+    wrong = []
+    for name, context in BROKEN.items():
+        page.route(f"**/{name}", answer(render_to_string(name, context)))
+        page.goto(f"/{name}")
+        wrong += looks.built(page, name) + looks.open_to_all(page, name)
+    assert not wrong, "\n".join(wrong)
+
+
+def answer(html: str) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(body=html, content_type="text/html")
 
 
 def test_light_and_dark_differ_and_both_can_be_read(server: Server, visit: Visit, places: dict[str, str]) -> None:
