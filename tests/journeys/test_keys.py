@@ -167,8 +167,9 @@ def test_a_theme_is_chosen_in_the_menu_and_one_stays_where_one_is(visit: Visit, 
         page.locator("details[name=menus]:visible > summary").click()
 
 
-def test_who_is_not_signed_in_chooses_a_theme_too(visit: Visit) -> None:
-    page = visit(color_scheme="light").page()
+@pytest.mark.parametrize("width", [1440, 360])
+def test_who_is_not_signed_in_chooses_a_theme_too(visit: Visit, width: int) -> None:
+    page = visit(color_scheme="light", viewport={"width": width, "height": 800}).page()
     page.goto("/sign-in/?next=/executions/")
     page.get_by_text("Theme").first.click()
     page.get_by_role("button", name="Dark").click()
