@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from tests.journeys import looks
 from tests.journeys.conftest import Visit, serving
 from tests.journeys.server import OWNER, PASSWORD, Server
-from tests.journeys.visitor import Visitor, badge
+from tests.journeys.visitor import Visitor, badge, sign_in
 
 SIZES = {"wide": (1440, 900), "narrow": (360, 740)}
 LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitaensmuetze" * 3
@@ -202,6 +202,40 @@ def test_every_refusal_fits_and_shuts_nobody_out(visit: Visit, size: str, scheme
         page.route(f"**/{name}", answer(render_to_string(name, context)))
         page.goto(f"/{name}")
         wrong += looks.built(page, name) + looks.open_to_all(page, name)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("wide", "light"), ("narrow", "dark")])
+def test_what_opens_and_what_was_refused_shuts_nobody_out_either(visit: Visit, size: str, scheme: str) -> None:
+    width, height = SIZES[size]
+    visitor = visit(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page, wrong = visitor.page(), []
+
+    def look(name: str) -> None:
+        wrong.extend(looks.built(page, name) + looks.open_to_all(page, name))
+
+    page.goto("/sign-in/")
+    menu = page.locator("details[name=menus]:visible > summary")
+    menu.click()
+    look("the menu at the door")
+    sign_in(page, password="not this one")
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    look("a wrong password")
+    page = visitor.signed_in()
+    menu = page.locator("details[name=menus]:visible > summary")
+    menu.click()
+    look("the menu")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    look("the keys")
+    page.goto("/password/")
+    page.get_by_label("Old password").fill("not this one")
+    page.get_by_label("New password", exact=True).fill("12345")
+    page.get_by_label("New password confirmation").fill("54321")
+    page.get_by_role("button", name="Change password").and_(page.locator(".primary")).click()
+    expect(page.get_by_role("alert").first).to_be_visible()
+    look("a refused password")
     assert not wrong, "\n".join(wrong)
 
 

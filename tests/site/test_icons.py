@@ -1,4 +1,4 @@
-"""The sprite has what the pages name, each drawing is one of a kind, and it stays light enough to stand in every page."""
+"""The sprite has what the pages name, no drawing twice, and it stays light enough to stand in every page."""
 
 from __future__ import annotations
 
