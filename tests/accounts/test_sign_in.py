@@ -26,7 +26,7 @@ def test_the_right_password_opens(client: Client, alice: User) -> None:
 def test_a_wrong_password_does_not(client: Client, alice: User) -> None:
     page = sign_in(client, "guess")
     assert page.status_code == 200
-    assert "correct username and password" in page.content.decode()
+    assert "do not belong together" in page.content.decode()
     assert not is_in(client)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from django.template.loader import render_to_string
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.journeys import looks
 from tests.journeys.conftest import Visit, serving
 from tests.journeys.server import OWNER, PASSWORD, Server
-from tests.journeys.visitor import Visitor, badge
+from tests.journeys.visitor import Visitor, badge, sign_in
 
 SIZES = {"wide": (1440, 900), "narrow": (360, 740)}
 LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitaensmuetze" * 3
@@ -191,6 +192,66 @@ def test_on_paper_everything_is_there_black_on_white_and_nothing_to_press(visit:
         cut = "all => all.filter(e => e.scrollHeight > e.clientHeight + 1).length"
         assert page.locator(".log-box, .x-scroll, .value").evaluate_all(cut) == 0
         page.emulate_media(media="screen")
+
+
+#: What no address leads to while all is well: drawn as the server would, without a request or a database.
+BROKEN: dict[str, dict[str, str]] = {
+    "400.html": {},
+    "403.html": {"exception": f"You may not run “{LONG_WORD}”. Ask its owner {LONG_WORD[:150]} to share it."},
+    "403_csrf.html": {},
+    "500.html": {"incident": "0a1b2c3d"},
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_refusal_fits_and_shuts_nobody_out(visit: Visit, size: str, scheme: str) -> None:
+    width, height = SIZES[size]
+    page = visit(viewport={"width": width, "height": height}, color_scheme=scheme).page()
+    wrong = []
+    for name, context in BROKEN.items():
+        page.route(f"**/{name}", answer(render_to_string(name, context)))
+        page.goto(f"/{name}")
+        wrong += looks.built(page, name) + looks.open_to_all(page, name)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("wide", "light"), ("narrow", "dark")])
+def test_what_opens_and_what_was_refused_shuts_nobody_out_either(visit: Visit, size: str, scheme: str) -> None:
+    width, height = SIZES[size]
+    visitor = visit(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page, wrong = visitor.page(), []
+
+    def look(name: str) -> None:
+        wrong.extend(looks.built(page, name) + looks.open_to_all(page, name))
+
+    page.goto("/sign-in/")
+    menu = page.locator("details[name=menus]:visible > summary")
+    menu.click()
+    look("the menu at the door")
+    sign_in(page, password="not this one")
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    look("a wrong password")
+    page = visitor.signed_in()
+    menu = page.locator("details[name=menus]:visible > summary")
+    menu.click()
+    look("the menu")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    look("the keys")
+    page.goto("/password/")
+    page.get_by_label("Old password").fill("not this one")
+    page.get_by_label("New password", exact=True).fill("12345")
+    page.get_by_label("New password confirmation").fill("54321")
+    page.get_by_role("button", name="Change password").and_(page.locator(".primary")).click()
+    expect(page.get_by_role("alert").first).to_be_visible()
+    look("a refused password")
+    assert not wrong, "\n".join(wrong)
+
+
+def answer(html: str) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(body=html, content_type="text/html")
 
 
 def test_light_and_dark_differ_and_both_can_be_read(server: Server, visit: Visit, places: dict[str, str]) -> None:

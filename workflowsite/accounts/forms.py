@@ -10,6 +10,10 @@ from workflowsite.accounts import throttle
 
 
 class SignInForm(AuthenticationForm):
+    error_messages = {
+        **AuthenticationForm.error_messages,
+        "invalid_login": "This username and this password do not belong together. Capitals count in both.",
+    }
     refusal: throttle.TooManyTries | None = None
 
     def clean(self) -> dict[str, Any]:
