@@ -107,6 +107,17 @@ def test_the_api_says_it_in_its_one_shape(order: Workflow, as_alice: Client) -> 
     assert response.json() == {"detail": SENTENCES, "code": "input", "where": {"field": "input_data.customer"}}
 
 
+def test_what_was_submitted_can_be_seen_through_to_its_end(order: Workflow, workflow: Workflow) -> None:
+    see_through = async_to_sync(WorkflowEngine().see_through)
+    good = see_through(submit(order, {"customer": "Ada"}).pk)
+    assert good.status == "completed" and good.output_data["customer"] == "Ada"
+    order.publish({"nodes": [{"id": "must", "type": "check", "data": {"required": ["paid"]}}]})
+    bad = submit(order, {})
+    with pytest.raises(WorkflowExecutionError, match="paid") as caught:
+        see_through(bad.pk)
+    assert caught.value.execution_id == bad.pk
+
+
 # A version that was not published
 
 
