@@ -100,11 +100,28 @@ def test_running_again_takes_the_input_that_its_version_accepted(order: Workflow
     assert (again.version, again.input_data) == (first.version, first.input_data)
 
 
+def test_what_was_accepted_once_is_run_again_though_the_rules_have_become_stricter(order: Workflow) -> None:
+    first = submit(order, {"customer": "Ada"})
+    WorkflowExecution.objects.update(input_data={"customer": 5})
+    assert WorkflowExecution.objects.get(pk=WorkflowEngine().run_again(first.pk)).input_data == {"customer": 5}
+
+
 def test_the_api_says_it_in_its_one_shape(order: Workflow, as_alice: Client) -> None:
     body = json.dumps({"input_data": BAD})
     response = as_alice.post(f"/api/workflows/{order.pk}/execute", body, content_type="application/json")
     assert response.status_code == 422
     assert response.json() == {"detail": SENTENCES, "code": "input", "where": {"field": "input_data.customer"}}
+
+
+def test_what_was_submitted_can_be_seen_through_to_its_end(order: Workflow, workflow: Workflow) -> None:
+    see_through = async_to_sync(WorkflowEngine().see_through)
+    good: Any = see_through(submit(order, {"customer": "Ada"}).pk)
+    assert good.status == "completed" and good.output_data["result"] == {"customer": "Ada", "loaves": 2}
+    order.publish({"nodes": [{"id": "must", "type": "check", "data": {"required": ["paid"]}}]})
+    bad = submit(order, {})
+    with pytest.raises(WorkflowExecutionError, match="paid") as caught:
+        see_through(bad.pk)
+    assert caught.value.execution_id == bad.pk
 
 
 # A version that was not published
