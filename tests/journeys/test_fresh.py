@@ -114,7 +114,11 @@ def test_the_next_page_brings_no_static_file_again(server: Server, page: Page) -
 
 def test_everything_that_is_text_is_compressed_and_static_files_stay_for_good(page: Page) -> None:
     heard: list[Response] = []
-    page.on("response", heard.append)
+
+    def hear(response: Response) -> None:
+        heard.append(response)
+
+    page.on("response", hear)
     page.goto("/", wait_until="networkidle")
     assert len(heard) > 3
     for response in heard:
