@@ -91,10 +91,12 @@ def test_new_executions_wait_behind_a_bar_and_move_nothing(server: Server, visit
     page.get_by_role("link", name="1 new execution").click()
     expect(page.locator("#live")).to_have_text("Live")
     assert order(page) == [str(first)]
+    place = row(page, first).bounding_box()
     for number in range(1, 4):
         last = server.run(workflow)
         expect(page.locator("#fresh a")).to_contain_text(f"{number} new execution")
         assert order(page) == [str(first)]
+    assert row(page, first).bounding_box() == place
     page.locator("#fresh a").click()
     expect(row(page, last)).to_be_visible()
     assert len(order(page)) == 4
