@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,34 +147,42 @@ class Board:
         return page.take(self._faces, self._margins)
 
     async def _keep(self) -> None:
-        """Looks when a bell rings and when a heartbeat is over; at what is new only twice a second."""
-        rows_at = margins_at = 0.0
+        """Looks when a bell rings and when a heartbeat is over. Rows come first; what stands around them is looked at
+        twice a second, and less often where that would take more than a tenth of the time."""
+        time, rows_at, margins_at, pause = asyncio.get_running_loop().time, 0.0, 0.0, MARGIN_S
         while True:
             self._bell.clear()
-            now = asyncio.get_running_loop().time()
-            is_beat, is_margin = now - rows_at >= HEARTBEAT_S, now - margins_at >= MARGIN_S
-            rows_at, margins_at = now if is_beat else rows_at, now if is_margin else margins_at
-            await self._look(is_beat, is_margin)
-            for page in list(self._pages):
-                page.wake()
+            is_beat, is_margin = time() - rows_at >= HEARTBEAT_S, time() - margins_at >= pause
+            rows_at = time() if is_beat else rows_at
+            await self._look(self._read_rows, is_beat)
+            if is_margin:
+                margins_at = time()
+                await self._look(self._read_margins)
+                pause = max(MARGIN_S, 10 * (time() - margins_at))
             await asyncio.sleep(FLUSH_S)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_S if is_margin else MARGIN_S):
+                async with asyncio.timeout(HEARTBEAT_S if is_margin else pause):
                     await self._bell.wait()
 
-    async def _look(self, is_beat: bool, is_margin: bool) -> None:
-        grew, self._grew = self._grew, set()
+    async def _look(self, part: Callable[..., Awaitable[None]], *how: bool) -> None:
         try:
-            watched = self._watched()
-            due = {key for key in watched if key not in self._faces or (is_beat and self._faces[key].is_live)}
-            self._faces |= await self._in_thread(read, due, watched, grew)
-            if is_margin:
-                wanted = {page.margin.key: page.margin for page in self._pages if page.margin}
-                self._margins = await self._in_thread(margins_of, wanted)
+            await part(*how)
         except Exception:
             # The pages stay as they are; the next heartbeat tries again on a fresh connection.
             log.exception("The lists could not be read")
             await self._in_thread(connections.close_all)
+        for page in list(self._pages):
+            page.wake()
+
+    async def _read_rows(self, is_beat: bool) -> None:
+        grew, self._grew = self._grew, set()
+        watched = self._watched()
+        due = {key for key in watched if key not in self._faces or (is_beat and self._faces[key].is_live)}
+        self._faces |= await self._in_thread(read, due, watched, grew)
+
+    async def _read_margins(self) -> None:
+        wanted = {page.margin.key: page.margin for page in self._pages if page.margin}
+        self._margins = await self._in_thread(margins_of, wanted)
 
     def _watched(self) -> set[Key]:
         return {key for page in self._pages for key in page.marks}

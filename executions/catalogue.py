@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -80,14 +81,8 @@ def find(asked: Asked, sight: Sight, now: datetime | None = None) -> Found:
 def newer_than(asked: Asked, sight: Sight, number: int, most: int) -> list[int]:
     """What the first page would show above `number`, newest first."""
     rows = candidates(asked, sight, timezone.now()).filter(pk__gt=number)
-    if rest := _rest(asked):
-        rows = (
-            WorkflowExecution.objects.filter(pk__in=rows[:SEARCHED])
-            .filter(rest)
-            .order_by("-pk")
-            .values_list("pk", flat=True)
-        )
-    return list(rows[:most])
+    rest = _rest(asked)
+    return list(_kept(list(rows[:SEARCHED]), rest)[:most] if rest else rows[:most])
 
 
 def candidates(asked: Asked, sight: Sight, now: datetime) -> QuerySet[Any]:
@@ -98,7 +93,7 @@ def candidates(asked: Asked, sight: Sight, now: datetime) -> QuerySet[Any]:
         rows = rows.filter(workflow__in=workflows)
     if asked.number is not None:
         rows = rows.filter(pk=asked.number)
-    rows = rows.filter(started_by__username=asked.by) if asked.by else _in_states(rows, _states(asked), workflows)
+    rows = rows.filter(started_by=_person(asked.by)) if asked.by else _in_states(rows, _states(asked), workflows)
     return _within(rows, *asked.span(now)).order_by("-pk").values_list("pk", flat=True)
 
 
@@ -119,12 +114,22 @@ def _page(asked: Asked, rows: QuerySet[Any]) -> Found:
         ids = list(rows[: PAGE + 1])
         return Found(ids[:PAGE], older=ids[PAGE - 1] if len(ids) > PAGE else None)
     looked_at = list(rows[: SEARCHED + 1])
-    kept = WorkflowExecution.objects.filter(pk__in=rows[:SEARCHED]).filter(rest).order_by("-pk")
-    ids = list(kept.values_list("pk", flat=True)[: PAGE + 1])
+    ids = list(_kept(looked_at[:SEARCHED], rest)[: PAGE + 1])
     if len(ids) > PAGE:
         return Found(ids[:PAGE], older=ids[PAGE - 1])
     goes_on = looked_at[SEARCHED - 1] if len(looked_at) > SEARCHED else None
     return Found(ids, older=goes_on, searched=None if goes_on is None else SEARCHED)
+
+
+def _kept(looked_at: list[int], rest: Q) -> QuerySet[Any]:
+    """By their numbers and not by a subquery: PostgreSQL would read the whole table beside one."""
+    kept = WorkflowExecution.objects.filter(rest, pk__in=looked_at)
+    return kept.order_by("-pk").values_list("pk", flat=True)
+
+
+def _person(name: str) -> int:
+    """Looked up first, so that the index of who started what can be read by number; 0 is nobody."""
+    return get_user_model().objects.filter(username=name).values_list("pk", flat=True).first() or 0
 
 
 def _in_states(rows: QuerySet[Any], states: tuple[str, ...], workflows: Any) -> QuerySet[Any]:

@@ -27,6 +27,24 @@
     count();
   }
 
+  // Home: when another workflow fails, or one is mended, what needs attention is read again, for all of one second's changes.
+  const attention = document.getElementById("attention");
+  if (attention) {
+    const failing = () => [...document.querySelectorAll(".w-last .chip.is-failed")].map(chip => chip.closest("a").href).join();
+    let before = failing(), soon = 0;
+    document.addEventListener("htmx:after:swap", () => {
+      if (failing() === before || soon) return;
+      soon = setTimeout(async () => {
+        before = failing();
+        soon = 0;
+        const answer = await fetch(location.href).catch(() => null);
+        if (!answer?.ok || attention.contains(document.activeElement)) return;
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        attention.replaceChildren(...page.getElementById("attention")?.childNodes ?? []);
+      }, 1000);
+    });
+  }
+
   // Days are printed in UTC; here they are the reader's.
   const body = document.querySelector("#rows tbody");
   if (body) {

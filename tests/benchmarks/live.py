@@ -52,14 +52,8 @@ def watched(url: str, chromium: str) -> tuple[dict[int, float], dict[int, float]
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-        page = playwright.chromium.launch(executable_path=chromium, args=arguments).new_page()
-        page.goto(url)
-        page.fill("input[name=username]", server.NAME)
-        page.fill("input[name=password]", server.PASSWORD)
-        page.press("input[name=password]", "Enter")
-        page.wait_for_url(f"{url}/")
-        execution_id = started(page, url)
+        page = signed_in(playwright, chromium, url)
+        execution_id = started(page)
         page.goto(f"{url}/executions/{execution_id}/")
         page.evaluate(OBSERVE)
         committed = commits(execution_id)
@@ -68,18 +62,33 @@ def watched(url: str, chromium: str) -> tuple[dict[int, float], dict[int, float]
     return committed, {int(seq): at / 1e3 for seq, at in seen.items()}
 
 
-def started(page: Any, url: str) -> int:
-    """An execution that writes a line a second, by the API with the page's own session."""
+def signed_in(playwright: Any, chromium: str, url: str) -> Any:
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    page = playwright.chromium.launch(executable_path=chromium, args=arguments).new_page()
+    page.goto(url)
+    page.fill("input[name=username]", server.NAME)
+    page.fill("input[name=password]", server.PASSWORD)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_url(f"{url}/")
+    return page
+
+
+def started(page: Any) -> int:
+    """An execution that writes a line a second."""
     definition = site.chain(("input", {}), ("countdown", {"seconds": SECONDS}), ("output", {}))
+    workflow = posted(page, "/api/workflows/", {"name": "Live", "definition": definition})
+    return int(posted(page, f"/api/workflows/{workflow['id']}/execute", {"input_data": {}})["execution_id"])
+
+
+def posted(page: Any, path: str, body: Any) -> Any:
+    """By the API with the page's own session."""
     post = """async ([path, body]) => {
       const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
       const headers = {"Content-Type": "application/json", "X-CSRFToken": token};
       const answer = await fetch(path, {method: "POST", headers, body: JSON.stringify(body)});
       return JSON.stringify(await answer.json());
     }"""
-    workflow = json.loads(page.evaluate(post, ["/api/workflows/", {"name": "Live", "definition": definition}]))
-    answer = json.loads(page.evaluate(post, [f"/api/workflows/{workflow['id']}/execute", {"input_data": {}}]))
-    return int(answer["execution_id"])
+    return json.loads(page.evaluate(post, [path, body]))
 
 
 def commits(execution_id: int) -> dict[int, float]:

@@ -11,7 +11,7 @@ import django
 
 
 def set_up() -> None:
-    """Django on a fresh SQLite file, laid out and migrated as `make run` does it."""
+    """Django on a fresh SQLite file, laid out and migrated as `make run` does it; or DATABASE_URL's."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "workflowsite.settings"
     django.setup()
     from django.conf import settings
@@ -20,7 +20,8 @@ def set_up() -> None:
 
     from workflowsite.database import lay_out
 
-    lay_out(Path(settings.DATABASES["default"]["NAME"]))
+    if "sqlite" in settings.DATABASES["default"]["ENGINE"]:
+        lay_out(Path(settings.DATABASES["default"]["NAME"]))
     call_command("migrate", verbosity=0)
     connections.close_all()
 

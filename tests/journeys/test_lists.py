@@ -23,6 +23,7 @@ SLOW: dict[str, Any] = {
     "edges": [{"source": "in", "target": "count"}],
 }
 ENDLESS = {**SLOW, "nodes": [SLOW["nodes"][0], {**SLOW["nodes"][1], "data": {"seconds": 3_000}}]}
+GOOD_REFUND = {"customer": "Ada Vance", "email": "ada@example.org", "order": 12, "amount": 5.5, "reason": "late"}
 QUICK: dict[str, Any] = {"nodes": [{"id": "in", "type": "input", "data": {}}], "edges": []}
 
 
@@ -90,10 +91,12 @@ def test_new_executions_wait_behind_a_bar_and_move_nothing(server: Server, visit
     page.get_by_role("link", name="1 new execution").click()
     expect(page.locator("#live")).to_have_text("Live")
     assert order(page) == [str(first)]
+    place = row(page, first).bounding_box()
     for number in range(1, 4):
         last = server.run(workflow)
         expect(page.locator("#fresh a")).to_contain_text(f"{number} new execution")
         assert order(page) == [str(first)]
+    assert row(page, first).bounding_box() == place
     page.locator("#fresh a").click()
     expect(row(page, last)).to_be_visible()
     assert len(order(page)) == 4
@@ -110,6 +113,21 @@ def test_home_follows_what_runs(server: Server, visit: Visit) -> None:
     expect(cell.get_by_role("link")).to_have_attribute("href", f"/executions/{execution_id}/")
     expect(cell.locator(".chip")).to_have_text("Completed")
     expect(cell.get_by_role("img", name="Last 1 execution: 1 completed")).to_be_visible()
+
+
+def test_home_says_at_once_what_needs_attention_and_is_quiet_again(server: Server, visit: Visit) -> None:
+    refund = example(server, "Refund")
+    server.until(server.run(refund, GOOD_REFUND), "completed")
+    page = opened(visit, "/?q=refund")
+    expect(page.get_by_role("heading", name="Needs attention")).to_have_count(0)
+    server.run(refund, {"customer": "Ada"})
+    expect(page.get_by_role("region", name="Needs attention")).to_contain_text("Refund")
+    page.get_by_role("link", name="Open Refund").click()
+    page.wait_for_url(re.compile(r"/executions/\d+/$"))
+    page.go_back()
+    server.run(refund, GOOD_REFUND)
+    expect(page.get_by_role("heading", name="Needs attention")).to_have_count(0)
+    server.until(server.run(refund, {"customer": "Ada"}), "failed")  # as the other tests expect it
 
 
 def test_a_list_says_when_it_is_no_longer_live_and_comes_back(

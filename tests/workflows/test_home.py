@@ -207,7 +207,7 @@ def test_what_failed_last_needs_attention_with_its_cause(make: Make, as_bob: Cli
     error = {"step_name": "Shout", "message": "no <such> VAT code"}
     failed = make("failed", error=error, error_message=error["message"])
     text = as_bob.get("/").text
-    panel = text[text.index('id="attention"') : text.index("</ul>")]
+    panel = text[text.index("attention-title") : text.index("</ul>")]
     assert "Shout: " in panel and "no &lt;such&gt; VAT code" in panel
     assert f'href="/executions/{failed.pk}/"' in panel
     make("completed")
