@@ -48,6 +48,11 @@ class Given(forms.Form):
         """The same values in the other shape; None where they cannot be read, and then the errors say why."""
         raise NotImplementedError
 
+    def begin_at(self, name: str) -> None:
+        """The cursor's first place; where something is wrong, that is the summary above."""
+        if not self.is_bound:
+            self.fields[name].widget.attrs["autofocus"] = True
+
     @property
     def problems(self) -> list[tuple[str, str]]:
         """(the id of the field or "", sentence) of everything that is wrong, for the summary."""
@@ -72,6 +77,7 @@ class RunForm(Given):
 
     def __init__(self, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
+        self.begin_at("input_data")
         if self.asked:
             self.fields["input_data"].help_text = f"A JSON object with {', '.join(map(_said, self.asked))}."
 
@@ -115,6 +121,8 @@ class FieldsForm(Given):
         texts = self.data if self.is_bound else self.initial
         for field in self.asked:
             self.fields[name_of(field)] = form_field(field, str(texts.get(name_of(field), "")))
+        for field in self.asked[:1]:
+            self.begin_at(name_of(field))
 
     @classmethod
     def offering(cls, given: Mapping[str, Any], key: str, asked: Sequence[Field]) -> FieldsForm:

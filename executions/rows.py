@@ -32,6 +32,7 @@ NAMED = {
     "name": F("workflow__name"),
     "archived_at": F("workflow__archived_at"),
     "version_number": F("version__number"),
+    "part": F("version__note"),  # of a draft: which part was tried
     "by": F("started_by__username"),
     "cancelled_by": F("cancel_requested_by__username"),
     "cause": Left("error_message", 240),
@@ -55,13 +56,16 @@ class Against:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`took_ms` only of what has ended. `wait`: (until when, for what) of the open wait that ends first."""
+    """`draft`: "draft, up to Shout", empty for a published version. `took_ms` only of what has ended.
+
+    `wait`: (until when, for what) of the open wait that ends first.
+    """
 
     pk: int
     status: str
     name: str
     is_archived: bool
-    is_draft: bool
+    draft: str
     by: str | None
     created_at: datetime
     started_at: datetime | None
@@ -114,7 +118,7 @@ def _row(facts: dict[str, Any], usual_ms: float | None, wait: Any, now: datetime
         status=facts["status"],
         name=facts["name"],
         is_archived=facts["archived_at"] is not None,
-        is_draft=facts["version_number"] is None,
+        draft="" if facts["version_number"] else ", ".join(filter(None, ("draft", facts["part"]))),
         by=facts["by"],
         created_at=facts["created_at"],
         started_at=begun,

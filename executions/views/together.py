@@ -19,6 +19,7 @@ from executions.asked import asked
 from executions.catalogue import PAGE
 from executions.engine import WorkflowEngine
 from executions.models import WorkflowExecution
+from executions.views.record import again
 from workflows.errors import InputError, WorkflowExecutionError
 from workflows.permissions import can, visible
 from workflows.words import count
@@ -41,6 +42,8 @@ def run_together(request: HttpRequest) -> HttpResponse:
     key = request.POST.get("key", "").replace("\0", "")[:64]
 
     def run(execution: WorkflowExecution) -> str:
+        if not can(request.user, again(execution), execution.workflow):
+            return "a draft is for those who may edit the workflow"
         key_of_one = f"{key} {execution.pk}" if key else None
         how: dict[str, Any] = {"by": request.user, "retry_of": execution}
         try:

@@ -52,3 +52,5 @@
   setInterval(() => { if (awaySince) sayState(false); }, 1000);
   if (isFinished()) say("done", "Finished"); else say("wait", "Connecting…");
 })();
+// After everything is loaded: htmx may have looked at the page before its WebSocket extension was. Twice does no harm.
+document.addEventListener("DOMContentLoaded", () => htmx.process(document.body));

@@ -96,6 +96,9 @@ class Server:
     def publish(self, name: str, definition: dict[str, Any]) -> int:
         return int(self.api("POST", "/workflows/", {"name": name, "definition": definition})["id"])
 
+    def draft(self, name: str, definition: dict[str, Any]) -> int:
+        return int(self.api("POST", "/workflows/", {"name": name, "definition": definition, "draft": True})["id"])
+
     def run(self, workflow_id: int, given: dict[str, Any] | None = None) -> int:
         """A new execution's number."""
         body = {"input_data": given or {}}

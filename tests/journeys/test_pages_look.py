@@ -36,6 +36,19 @@ AWKWARD: dict[str, Any] = {
 }
 
 
+#: A draft that says at each field what is wrong with it.
+FIELD = {"name": "1", "type": "choice", "label": LONG_WORD[:60], "default": LONG_WORD, "required": True}
+WRONG = {
+    "nodes": [
+        {"id": "ask", "type": "input", "data": {"label": "Ask", "fields": [FIELD, {}], "example": LONG_WORD}},
+        {"id": "check", "type": "check", "data": {"label": "Check", "required": 5, "allowed": LONG_WORD, "x": 1}},
+        {"id": "wait", "type": "delay", "data": {"label": LONG_WORD, "seconds": LONG_WORD}},
+        {"id": "who", "type": LONG_WORD, "data": {}},
+    ],
+    "edges": [{"source": "ask", "target": "check"}, {"source": "check", "target": "wait", "sourceHandle": "true"}],
+}
+
+
 @pytest.fixture(scope="module")
 def server(prepared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for the whole file: nothing here goes away."""
@@ -55,6 +68,11 @@ def places(server: Server) -> dict[str, str]:
     server.api("PUT", f"/workflows/{awkward}", {"definition": {"nodes": AWKWARD["nodes"][:2], "edges": []}})
     server.api("PUT", f"/workflows/{awkward}", {"definition": AWKWARD})
     server.api("PUT", f"/workflows/{awkward}", {"definition": longer, "draft": True})
+    empty = server.draft("Empty", {"nodes": [], "edges": []})
+    wrong = server.draft("Wrong", WRONG)
+    broken = server.draft(
+        "Broken", {"nodes": [{"id": "a", "type": "default"}], "edges": [{"source": "a", "target": "b"}]}
+    )
     completed = server.run(awkward, {LONG_WORD: LONG_WORD, "more": [LONG_WORD] * 3})
     failed = server.run(example["Refund"], {"customer": LONG_WORD})
     running = server.run(example["Bread"])
@@ -70,6 +88,16 @@ def places(server: Server) -> dict[str, str]:
         "new workflow": "/workflows/new/",
         "an example": f"/workflows/{example['Order']}/",
         "an awkward workflow": f"/workflows/{awkward}/",
+        "an awkward step": f"/workflows/{awkward}/steps/work/",
+        "steps to choose from": f"/workflows/{awkward}/steps/?after=in",
+        "a new one": f"/workflows/{empty}/",
+        "a draft with problems": f"/workflows/{wrong}/",
+        "a step with problems": f"/workflows/{wrong}/steps/ask/",
+        "a draft that is broken": f"/workflows/{broken}/",
+        "settings": f"/workflows/{awkward}/about/",
+        "as JSON": f"/workflows/{awkward}/definition/",
+        "try": f"/workflows/{awkward}/try/?until=work",
+        "try what cannot run": f"/workflows/{wrong}/try/",
         "publish": f"/workflows/{awkward}/publish/",
         "versions": f"/workflows/{awkward}/versions/",
         "a version": f"/workflows/{awkward}/versions/3/",

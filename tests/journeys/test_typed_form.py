@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.journeys import looks
 from tests.journeys.conftest import Visit, serving
 from tests.journeys.server import Server
-from tests.journeys.test_pages_look import looks, tab_to
+from tests.journeys.test_pages_look import tab_to
 from tests.journeys.visitor import Visitor, badge
 
 FIELDS: list[dict[str, Any]] = [
@@ -170,13 +171,13 @@ def test_the_form_fits_with_all_its_errors(server: Server, visit: Visit, width: 
     wrong = []
     for place in ("run/", "run/?as=json", "try/", "try/?until=in", "try/?only=in"):
         page.goto(f"/workflows/{workflow_id}/{place}")
-        wrong += looks(page, place)
+        wrong += looks.built(page, place)
         page.get_by_role("button", name=re.compile("^Run")).click()
-        wrong += looks(page, f"{place} refused")
+        wrong += looks.built(page, f"{place} refused")
     page.goto(f"/workflows/{workflow_id}/try/?only=work")
     page.get_by_role("button", name="Run the draft").click()
     expect(badge(page)).to_have_text("Completed")
-    wrong += looks(page, "a draft's execution")
+    wrong += looks.built(page, "a draft's execution")
     page.goto("/executions/")
-    wrong += looks(page, "the list of it")
+    wrong += looks.built(page, "the list of it")
     assert wrong == []

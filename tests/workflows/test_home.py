@@ -69,7 +69,7 @@ def test_a_search_finds_by_name_and_description_and_says_when_it_finds_nothing(a
     named("Third", alice)
     assert names(as_alice, q="CHA") == ["Chain", "Other"]
     nothing = as_alice.get("/", {"q": "<b>zebra"}).text
-    assert "No workflow has “&lt;b&gt;zebra” in its name or description" in nothing
+    assert "No workflow has “&lt;b&gt;zebra” in its name, description or tags" in nothing
     assert "table" not in nothing
 
 
@@ -294,3 +294,19 @@ def test_what_the_socket_sends_is_what_home_shows(make: Make, workflow: Workflow
     cell = re.search(r"<hx-partial[^>]*>(.*)</hx-partial>", face.frame, re.DOTALL)
     assert cell and cell[1] in as_alice.get("/").text
     assert "csrf" not in face.frame and "<form" not in face.frame
+
+
+def test_tags_are_shown_searched_and_filtered_by(alice: User, as_alice: Client) -> None:
+    named("Chain", alice).set_tags(["billing", "night"])
+    named("Other", alice).set_tags(["day"])
+    assert names(as_alice, q="bill") == ["Chain"]
+    assert names(as_alice, tag="Night") == ["Chain"]
+    text = as_alice.get("/", {"tag": "night"}).text
+    assert 'href="?tag=billing"' in text
+    nothing = as_alice.get("/", {"tag": "<b>"}).text
+    assert "has the tag “&lt;b&gt;”" in nothing
+
+
+def test_a_strangers_tags_are_nobodys_business(alice: User, as_charlie: Client) -> None:
+    named("Chain", alice).set_tags(["billing"])
+    assert names(as_charlie, tag="billing") == names(as_charlie, q="billing") == []

@@ -7,11 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from workflows.edits import rewrite
 from workflows.errors import EditConflict
 from workflows.forms import AboutForm, DefinitionForm, NewForm
 from workflows.models import Workflow
 from workflows.permissions import can
-from workflows.views.draft import conflict
+from workflows.views.conflict import conflict
 from workflows.views.record import editable, posted, require, see_other, seen, workflow_for
 from workflows.words import as_json
 
@@ -49,10 +50,11 @@ def definition(request: HttpRequest, workflow_id: int) -> HttpResponse:
     workflow = editable(request, workflow_id)
     form = DefinitionForm(request.POST or None, initial={"definition": as_json(workflow.definition)})
     if request.method == "POST" and form.is_valid():
+        typed = form.cleaned_data["definition"]
         try:
-            workflow.keep_draft(form.cleaned_data["definition"], request.user, seen(request))
+            workflow.keep_draft(typed, request.user, seen(request))
         except EditConflict:
-            return conflict(request, workflow, None)
+            return conflict(request, workflow, lambda before: rewrite(before, typed, "Rewrote the definition"))
         return see_other("workflows:show", workflow.pk)
     page = {"form": form, "workflow": workflow}
     return render(request, "workflows/definition.html", page, status=422 if form.errors else 200)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from workflows import config, edits
 from workflows.edits import Change, Definition
-from workflows.errors import DefinitionError, EditConflict, EditError, InputError, StepstreamError
+from workflows.errors import EditConflict, EditError, InputError, StepstreamError
 from workflows.graph import OUT
 from workflows.models import Workflow
 from workflows.picker import choice, choices
@@ -24,14 +24,11 @@ from workflows.steps import kind_of
 from workflows.values import parse
 from workflows.views import build
 from workflows.views.build import builder, inspector, picker
+from workflows.views.conflict import REFUSALS, Make, conflict, in_place
 from workflows.views.record import editable, posted, see_other, seen
 
-Make = Callable[[Definition], Change]
-REFUSALS = (EditError, InputError, DefinitionError)
 NAMES = ("label", "notes")
 ARRANGE = ("add", "remove", "up", "down")
-NOT_MINE = ("csrfmiddlewaretoken", "revision")
-HIDDEN = ("base", "do", "q", "handle")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -206,31 +203,4 @@ def _refused(request: HttpRequest, workflow: Workflow, error: StepstreamError) -
     """The builder as it is, and a sentence why not."""
     page = builder(request, workflow) | {"refusal": error.message}
     template = "workflows/_builder.html" if request.headers.get("HX-Request") else "workflows/show.html"
-    return _in_place(render(request, template, page, status=422))
-
-
-def conflict(request: HttpRequest, workflow: Workflow, make: Make | None) -> HttpResponse:
-    """Both sides: what happened meanwhile, and what somebody was about to do; nothing of it is lost."""
-    page = {
-        "workflow": workflow,
-        "meanwhile": workflow.edits.since(max(seen(request), 0)).select_related("by"),
-        "mine": _tried(workflow, make),
-        "typed": [(key, value) for key, values in request.POST.lists() for value in values if key not in NOT_MINE],
-        "shown": [(key, value) for key, value in request.POST.items() if value and key not in (*NOT_MINE, *HIDDEN)],
-    }
-    template = "workflows/_conflict.html" if request.headers.get("HX-Request") else "workflows/conflict.html"
-    return _in_place(render(request, template, page, status=409))
-
-
-def _in_place(response: HttpResponse) -> HttpResponse:
-    """An answer to a POST is no place to come back to."""
-    response["HX-Push-Url"] = "false"
-    return response
-
-
-def _tried(workflow: Workflow, make: Make | None) -> dict[str, str]:
-    """In words, what the change would be on the draft as it is now, or why it can no longer be made."""
-    try:
-        return {"words": make(workflow.definition).words} if make else {}
-    except REFUSALS as error:
-        return {"why_not": error.message}
+    return in_place(render(request, template, page, status=422))

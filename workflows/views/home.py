@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from workflows import glance
 from workflows.attention import MOST, matters
-from workflows.models import Workflow
+from workflows.models import Workflow, WorkflowTag
 from workflows.permissions import permitted, visible_to
 from workflows.usual import executions
 
@@ -48,12 +48,13 @@ class Asked:
     """The words of the address."""
 
     q: str
+    tag: str
     state: str
     sort: str
     page: int
 
     def to(self, **changes: Any) -> str:
-        words = {"q": self.q, "state": self.state, "sort": self.sort} | changes
+        words = {"q": self.q, "tag": self.tag, "state": self.state, "sort": self.sort} | changes
         return "?" + urlencode({name: value for name, value in words.items() if value})
 
 
@@ -62,7 +63,7 @@ class Asked:
 def listed(request: HttpRequest) -> HttpResponse:
     asked = _asked(request)
     every = _entries(visible_to(request.user).filter(archived_at=None))
-    found = _searched(every, asked.q, request.user)
+    found = _searched(every, asked, request.user)
     chosen = _sorted([entry for entry in found if entry.is_in(asked.state)], asked.sort)
     start, failing = PAGE * (asked.page - 1), _failing(every)
     context = {
@@ -72,6 +73,7 @@ def listed(request: HttpRequest) -> HttpResponse:
             (tab, label, asked.to(state=tab), sum(entry.is_in(tab) for entry in found)) for tab, label in TABS.items()
         ],
         "sorts": SORTS.items(),
+        "without_tag": asked.to(tag=""),
         "matters": matters([entry.pk for entry in every], failing),
         "more_failing": max(0, len(failing) - MOST),
         "first": None if any(entry.last for entry in every) else _first(every),
@@ -84,11 +86,15 @@ def listed(request: HttpRequest) -> HttpResponse:
 
 def _asked(request: HttpRequest) -> Asked:
     words = request.GET
-    search = "".join(letter for letter in words.get("q", "") if letter.isprintable()).strip()[:200]
+    search, tag = (_plain(words.get(name, "")) for name in ("q", "tag"))
     state, sort, page = words.get("state", ""), words.get("sort", ""), words.get("page", "")
     is_number = page.isascii() and page.isdigit() and len(page) < 6
     state, sort = state if state in TABS else "", sort if sort in SORTS else ""
-    return Asked(search, state, sort, max(1, int(page)) if is_number else 1)
+    return Asked(search, tag, state, sort, max(1, int(page)) if is_number else 1)
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable()).strip()[:200]
 
 
 def _entries(workflows: Any) -> list[Entry]:
@@ -100,11 +106,16 @@ def _entries(workflows: Any) -> list[Entry]:
     return [Entry(*row) for row in rows.values_list("pk", "name", "created_at", "is_draft", "last", "state")]
 
 
-def _searched(entries: list[Entry], search: str, user: Any) -> list[Entry]:
-    """By name and description."""
-    if not search:
+def _searched(entries: list[Entry], asked: Asked, user: Any) -> list[Entry]:
+    """By name, description and tags."""
+    if not (asked.q or asked.tag):
         return entries
-    found = visible_to(user).filter(Q(name__icontains=search) | Q(description__icontains=search))
+    found = visible_to(user)
+    if asked.tag:
+        found = found.filter(tags__name=asked.tag.lower())
+    if asked.q:
+        tagged = WorkflowTag.objects.filter(name__icontains=asked.q).values("workflow")
+        found = found.filter(Q(name__icontains=asked.q) | Q(description__icontains=asked.q) | Q(pk__in=tagged))
     ids = set(found.values_list("pk", flat=True))
     return [entry for entry in entries if entry.pk in ids]
 
@@ -121,7 +132,7 @@ def _failing(entries: list[Entry]) -> list[int]:
 
 def _rows(user: Any, ids: list[int]) -> list[dict[str, Any]]:
     light = Workflow.objects.select_related("published").defer("draft", "published__definition")
-    light = light.annotate(has_draft=Q(draft__isnull=False))
+    light = light.annotate(has_draft=Q(draft__isnull=False)).prefetch_related("tags")
     workflows, seen = light.in_bulk(ids), glance.glances(ids)
     may_run = {workflow.pk for workflow in permitted(user, "run", list(workflows.values()))}
     return [

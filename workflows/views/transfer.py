@@ -20,8 +20,8 @@ from workflows.exchange import MAX_NAME, Parcel, decoded, read, said_size, write
 from workflows.models import Workflow, WorkflowVersion
 from workflows.sayings import cut, listed
 from workflows.transfer import packed, unpacked
-from workflows.views.conflict import meanwhile, seen_in
-from workflows.views.record import require, see_other, workflow_for
+from workflows.views.conflict import meanwhile
+from workflows.views.record import require, see_other, seen, workflow_for
 from workflows.views.versions import number_in, version_for
 
 LIMIT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 5 * 1024 * 1024
@@ -135,7 +135,7 @@ def import_into(request: HttpRequest, workflow_id: int) -> HttpResponse:
     if status == 303:
         return see_other("workflows:show", workflow.pk)
     context = {"form": form, "workflow": workflow_for(request, workflow_id), "is_conflict": status == 409}
-    context["meanwhile"] = meanwhile(workflow, seen_in(request)) if status == 409 else []
+    context["meanwhile"] = meanwhile(workflow, seen(request)) if status == 409 else []
     return render(request, "workflows/import.html", context, status=status)
 
 
@@ -146,7 +146,7 @@ def _without_name(form: ImportForm) -> ImportForm:
 
 def _taken_in(request: HttpRequest, workflow: Workflow, form: ImportForm) -> int:
     try:
-        workflow.keep_draft(form.parcel.definition, request.user, seen_in(request), f"Imported {form.source}")
+        workflow.keep_draft(form.parcel.definition, request.user, seen(request), f"Imported {form.source}")
     except EditConflict:
         return 409
     _tell(request, form, "The steps are imported into the draft. Undo brings back what was here.")

@@ -22,8 +22,8 @@ from workflows.models import Workflow, WorkflowVersion
 from workflows.models.workflow import definition_problems
 from workflows.permissions import can
 from workflows.portrait import portrait
-from workflows.views.conflict import meanwhile, seen_in
-from workflows.views.record import require, see_other, workflow_for
+from workflows.views.conflict import meanwhile
+from workflows.views.record import require, see_other, seen, workflow_for
 from workflows.words import count
 
 PAGE = 20  # versions on a page of the list
@@ -76,14 +76,13 @@ def publish(request: HttpRequest, workflow_id: int) -> HttpResponse:
 
 def _published(request: HttpRequest, workflow: Workflow, form: NoteForm) -> int:
     """The status to answer with: 303 where there is nothing more to say on this page."""
-    seen = seen_in(request)
-    if seen != workflow.revision:
+    if seen(request) != workflow.revision:
         return 409
     if workflow.draft is None and workflow.published:
         messages.info(request, f"There is nothing to publish: version {workflow.published.number} runs already.")
         return 303
     try:
-        version = workflow.publish(by=request.user, note=form.cleaned_data["note"], seen=seen)
+        version = workflow.publish(by=request.user, note=form.cleaned_data["note"], seen=seen(request))
     except EditConflict:
         return 409
     except DefinitionError:
@@ -105,7 +104,7 @@ def _publish_page(workflow: Workflow, form: NoteForm) -> Context:
 
 
 def _conflict(request: HttpRequest, page: Context, status: int) -> Context:
-    return {"is_conflict": True, "meanwhile": meanwhile(page["workflow"], seen_in(request))} if status == 409 else {}
+    return {"is_conflict": True, "meanwhile": meanwhile(page["workflow"], seen(request))} if status == 409 else {}
 
 
 def _told_problems(problems: list[Problem], definition: Any) -> Context:
@@ -189,7 +188,7 @@ def _restored(request: HttpRequest, workflow: Workflow, one: WorkflowVersion) ->
         return 303
     try:
         with transaction.atomic():
-            workflow.keep_draft(one.definition, request.user, seen_in(request), f"Went back to version {one.number}")
+            workflow.keep_draft(one.definition, request.user, seen(request), f"Went back to version {one.number}")
             made = workflow.publish(by=request.user, note=f"Back to version {one.number}")
     except EditConflict:
         return 409
