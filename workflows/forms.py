@@ -44,6 +44,7 @@ class AboutForm(forms.ModelForm):
         self.initial["tags"] = ", ".join(tag.name for tag in self.instance.tags.all())
         if can(user, "administer", self.instance):
             mine = Group.objects.all() if user.is_superuser else user.groups.all()
+            self.fields["group"].empty_label = "Nobody"  # type: ignore[attr-defined]
             self.fields["group"].queryset = (mine | Group.objects.filter(pk=self.instance.group_id)).distinct()  # type: ignore[attr-defined]
         else:
             del self.fields["group"]
