@@ -1,111 +1,19 @@
-"""Changes of a definition: each a small function, each with its inverse. Pure, no Django, knows nothing of kinds.
+"""What one does to a definition in the builder: each a small function that answers with the change. Pure, no Django.
 
-A change is a list of splices: at this place, these items become those. Its inverse is the same list backwards with
-both sides exchanged. A splice that does not find what it expects is refused, so nothing is ever overwritten unseen.
+Knows nothing of kinds: settings come ready. The canvas uses the same functions as the outline.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from workflows.errors import EditError
-from workflows.graph import OUT, Edge, Graph, Node, check, sketch
+from workflows.graph import OUT, Edge, Graph, Node, sketch
+from workflows.splices import Change, Definition, Pen, Splice, ends_of, numbered
 from workflows.values import copied
-
-Place = Literal["nodes", "edges", "definition"]
-Definition = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Splice:
-    """At `index` of the definition's `at` list, `before` becomes `after`; one of both may be empty."""
-
-    at: Place
-    index: int
-    before: list[Any]
-    after: list[Any]
-
-    def inverse(self) -> Splice:
-        return replace(self, before=self.after, after=self.before)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """`words`: what was done, as history tells it. `node`: where one goes on. `subject`: changes in a row of the same
-    subject are one to whoever undoes them; empty for those that stand alone."""
-
-    words: str
-    splices: list[Splice]
-    node: str | None = None
-    subject: str = ""
-
-    def inverse(self) -> Change:
-        return replace(self, splices=[splice.inverse() for splice in reversed(self.splices)])
-
-
-def apply(definition: Definition, change: Change) -> Definition:
-    """The definition after the change, in containers of its own. Raises EditError where it does not fit any more."""
-    made = copied(definition)
-    for splice in change.splices:
-        made = _applied(made, splice)
-    return made
-
-
-def _applied(made: Definition, splice: Splice) -> Definition:
-    items = [made] if splice.at == "definition" else list(made.get(splice.at) or [])
-    end = splice.index + len(splice.before)
-    if items[splice.index : end] != splice.before:
-        raise EditError("The draft has changed meanwhile in the same place, so this does not fit any more.")
-    items[splice.index : end] = copied(splice.after)
-    if splice.at == "definition":
-        return dict(items[0])
-    return {**made, splice.at: items}
-
-
-@dataclass(slots=True)
-class _Pen:
-    """Writes on a copy of a definition and keeps the splices."""
-
-    definition: Definition
-    splices: list[Splice] = field(default_factory=list)
-
-    @property
-    def nodes(self) -> list[dict[str, Any]]:
-        return list(self.definition.get("nodes") or [])
-
-    @property
-    def edges(self) -> list[dict[str, Any]]:
-        return list(self.definition.get("edges") or [])
-
-    def splice(self, at: Place, index: int, before: list[Any], after: list[Any]) -> None:
-        done = Splice(at, index, copied(before), copied(after))
-        self.definition = _applied(self.definition, done)
-        self.splices.append(done)
-
-    def swap(self, at: Place, index: int, after: dict[str, Any]) -> None:
-        before = self.nodes[index] if at == "nodes" else self.edges[index]
-        if before != after:
-            self.splice(at, index, [before], [after])
-
-    def link(self, source: str, handle: str, target: str, index: int | None = None) -> None:
-        """Draws a connection that is not there yet."""
-        if not any(_ends(edge) == (source, handle, target) for edge in self.edges):
-            index = len(self.edges) if index is None else index
-            self.splice("edges", index, [], [_edge(source, handle, target, self.edges)])
-
-    def unlink(self, index: int) -> None:
-        self.splice("edges", index, [self.edges[index]], [])
-
-    def change(self, words: str, node: str | None = None, subject: str = "") -> Change:
-        """What was written, checked: no change may break the structure of a definition."""
-        broken = [problem for problem in check(self.definition) if problem.code != "graph.empty"]
-        if broken:
-            raise EditError(broken[0].message)
-        return Change(words[:300], self.splices, node, subject)
-
 
 # Steps
 
@@ -123,7 +31,7 @@ def add_step(
 
     Without `after` it stands alone. `data` has its label, which is made unique; its id is made from that.
     """
-    pen, graph = _Pen(definition), sketch(definition)
+    pen, graph = Pen(definition), sketch(definition)
     label = _fresh(str(data.get("label") or kind), {node.label for node in graph.nodes.values()})
     node_id = slug(label, graph.nodes)
     node = {"id": node_id, "type": kind, "data": {**data, "label": label}}
@@ -136,9 +44,9 @@ def add_step(
     return pen.change(f"Added “{label}” after “{graph.nodes[after].label}”", node_id)
 
 
-def _lead_through(pen: _Pen, after: str, handle: str, node_id: str, beside: bool) -> None:
+def _lead_through(pen: Pen, after: str, handle: str, node_id: str, beside: bool) -> None:
     for index, edge in enumerate(pen.edges):
-        if not beside and _ends(edge)[:2] == (after, handle):
+        if not beside and ends_of(edge)[:2] == (after, handle):
             pen.swap("edges", index, {key: edge[key] for key in edge if key != "sourceHandle"} | {"source": node_id})
     pen.link(after, handle, node_id)
 
@@ -147,7 +55,7 @@ def configure(definition: Definition, node_id: str, data: Mapping[str, Any]) -> 
     """The step's settings, label included. An empty list of splices where nothing differs."""
     index = _place(definition, node_id)
     before = definition["nodes"][index]
-    pen, old = _Pen(definition), before.get("data") or {}
+    pen, old = Pen(definition), before.get("data") or {}
     changed = sorted(key for key in {*old, *data} if old.get(key) != data.get(key))
     pen.swap("nodes", index, {**before, "data": dict(data)} if changed else before)
     return pen.change(configured(node_id, old, data), node_id, f"{node_id} {' '.join(changed)}"[:200])
@@ -164,7 +72,7 @@ def configured(node_id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
 
 def delete(definition: Definition, node_id: str) -> Change:
     """Without the step; what led to it leads to what followed it."""
-    pen, graph = _Pen(definition), sketch(definition)
+    pen, graph = Pen(definition), sketch(definition)
     index = _place(definition, node_id)
     _heal(pen, graph, node_id)
     for at in reversed(range(len(pen.edges))):
@@ -175,7 +83,7 @@ def delete(definition: Definition, node_id: str) -> Change:
     return pen.change(f"Deleted “{graph.nodes[node_id].label}”", before or next(iter(pen.nodes), {}).get("id"))
 
 
-def _heal(pen: _Pen, graph: Graph, node_id: str) -> None:
+def _heal(pen: Pen, graph: Graph, node_id: str) -> None:
     """New connections stand where the old ones stood: the order of connections says whose data wins."""
     for follows in graph.outgoing[node_id]:
         for leads in graph.incoming[node_id]:
@@ -201,9 +109,9 @@ def move(definition: Definition, node_id: str, by: Literal[-1, 1]) -> Change:
     at = graph.order.index(node_id) + by
     if not 0 <= at < len(graph.order):
         raise EditError(f"“{graph.nodes[node_id].label}” is {'first' if by < 0 else 'last'} already.")
-    other, pen = graph.order[at], _Pen(definition)
+    other, pen = graph.order[at], Pen(definition)
     if any(edge.target in (node_id, other) for end in (node_id, other) for edge in graph.outgoing[end]):
-        _exchange_ends(pen, node_id, other)
+        _exchangeends_of(pen, node_id, other)
     one, two = _place(definition, node_id), _place(definition, other)
     nodes = pen.nodes
     pen.swap("nodes", one, nodes[two])
@@ -212,7 +120,7 @@ def move(definition: Definition, node_id: str, by: Literal[-1, 1]) -> Change:
     return pen.change(f"Moved “{graph.nodes[node_id].label}” {word} “{graph.nodes[other].label}”", node_id)
 
 
-def _exchange_ends(pen: _Pen, one: str, two: str) -> None:
+def _exchangeends_of(pen: Pen, one: str, two: str) -> None:
     other = {one: two, two: one}
     for index, edge in enumerate(pen.edges):
         ends = {end: other.get(edge[end], edge[end]) for end in ("source", "target")}
@@ -228,35 +136,23 @@ def connect(definition: Definition, source: str, handle: str, target: str) -> Ch
     for node_id in (source, target):
         _place(definition, node_id)
     one, two = graph.nodes[source].label, graph.nodes[target].label
-    if source == target or source in reachable(graph, target):
+    if source == target or source in graph.after(target):
         raise EditError(f"“{two}” cannot run after “{one}”, since “{one}” already runs after “{two}”.")
     if Edge(source, target, handle) in graph.edges:
         raise EditError(f"“{two}” runs after “{one}” already.")
-    pen = _Pen(definition)
+    pen = Pen(definition)
     pen.link(source, handle, target)
     return pen.change(f"Connected “{one}” to “{two}”", target)
 
 
 def disconnect(definition: Definition, source: str, handle: str, target: str) -> Change:
-    graph, pen = sketch(definition), _Pen(definition)
-    found = [at for at, edge in enumerate(pen.edges) if _ends(edge) == (source, handle, target)]
+    graph, pen = sketch(definition), Pen(definition)
+    found = [at for at, edge in enumerate(pen.edges) if ends_of(edge) == (source, handle, target)]
     if not found:
         raise EditError("This connection is not there any more.")
     for at in reversed(found):
         pen.unlink(at)
     return pen.change(f"Disconnected “{graph.nodes[source].label}” from “{graph.nodes[target].label}”", target)
-
-
-def reachable(graph: Graph, node_id: str) -> set[str]:
-    """All that runs after a step."""
-    found: set[str] = set()
-    left = [node_id]
-    while left:
-        for edge in graph.outgoing[left.pop()]:
-            if edge.target not in found:
-                found.add(edge.target)
-                left.append(edge.target)
-    return found
 
 
 # The whole
@@ -286,20 +182,12 @@ def joined(first: Change, then: Change) -> Change | None:
 def slug(label: str, taken: Iterable[str]) -> str:
     """An id from a label: “Call the API” is call-the-api, the second one call-the-api-2."""
     words = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:48].strip("-") or "step"
-    return _numbered(words, set(taken), "-")
+    return numbered(words, set(taken), "-")
 
 
 def _fresh(label: str, taken: set[str]) -> str:
     bare = re.sub(r" \d+\Z", "", label) if label in taken else label
-    return _numbered(bare, taken, " ")
-
-
-def _numbered(name: str, taken: set[str], between: str) -> str:
-    number, tried = 1, name
-    while tried in taken:
-        number += 1
-        tried = f"{name}{between}{number}"
-    return tried
+    return numbered(bare, taken, " ")
 
 
 def node_of(definition: Definition, node_id: str) -> Node:
@@ -317,18 +205,6 @@ def _place(definition: Definition, node_id: str) -> int:
 
 def _label(node: Mapping[str, Any]) -> str:
     return str((node.get("data") or {}).get("label") or node["id"])
-
-
-def _ends(edge: Mapping[str, Any]) -> tuple[str, str, str]:
-    return edge["source"], edge.get("sourceHandle") or OUT, edge["target"]
-
-
-def _edge(source: str, handle: str, target: str, edges: list[dict[str, Any]]) -> dict[str, Any]:
-    """With an id, which React Flow wants."""
-    name = f"{source}-{target}" if handle == OUT else f"{source}-{handle}-{target}"
-    edge_id = _numbered(name, {str(edge.get("id")) for edge in edges}, "-")
-    edge = {"id": edge_id, "source": source, "target": target}
-    return edge if handle == OUT else {**edge, "sourceHandle": handle}
 
 
 def _listed(names: list[str]) -> str:

@@ -72,6 +72,16 @@ class Graph:
                     heapq.heappush(ready, self.rank[edge.target])
         return order
 
+    def after(self, node_id: str) -> set[str]:
+        """All that runs after a step."""
+        found: set[str] = set()
+        left = [node_id]
+        while left:
+            new = {edge.target for edge in self.outgoing[left.pop()]} - found
+            found |= new
+            left += new
+        return found
+
 
 def parse(definition: Any, max_parallel: int = 8) -> Graph:
     """The graph of a definition; raises DefinitionError with every structural problem that was found."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests import conftest
 from workflows import edits
 from workflows.changes import told
-from workflows.edits import apply
 from workflows.models.version import digest
+from workflows.splices import apply
 
 Definition = dict[str, Any]
 CHAIN: Definition = conftest.CHAIN

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from workflows import edits
-from workflows.edits import Change, apply
 from workflows.errors import EditError
 from workflows.graph import check, sketch
+from workflows.splices import Change, apply
 
 
 def definition(*edges: str, nodes: str = "") -> dict[str, Any]:

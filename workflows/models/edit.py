@@ -10,7 +10,8 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from workflows.edits import Change, Splice, joined
+from workflows.edits import joined
+from workflows.splices import Change, Splice
 
 KEPT = 100  # edits of one workflow that can be undone
 TOGETHER = timedelta(minutes=1)  # what one person types into one field within this is one edit
@@ -28,7 +29,7 @@ class EditQuerySet(models.QuerySet["WorkflowEdit"]):
 
 
 class WorkflowEdit(models.Model):
-    """`revision`: the draft's, when this was last done or undone. `splices` as in workflows/edits.py."""
+    """`revision`: the draft's, when this was last done or undone. `splices` as in workflows/splices.py."""
 
     workflow = models.ForeignKey("Workflow", models.CASCADE, related_name="edits", db_index=False)
     revision = models.PositiveIntegerField()

@@ -12,12 +12,13 @@ from django.db.models import Max
 from django.utils import timezone
 
 from workflows import steps
-from workflows.edits import Change, Definition, apply, rewrite
+from workflows.edits import rewrite
 from workflows.errors import DefinitionError, EditConflict, EditError, InputError, Problem
 from workflows.graph import Graph, check, parse
 from workflows.models.edit import WorkflowEdit, remember
 from workflows.models.tag import WorkflowTag
 from workflows.models.version import WorkflowVersion, digest
+from workflows.splices import Change, Definition, apply
 from workflows.values import copied, require
 
 

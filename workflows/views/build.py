@@ -15,7 +15,6 @@ from django.views.decorators.vary import vary_on_headers
 
 from workflows import config
 from workflows.changes import told
-from workflows.edits import reachable
 from workflows.graph import OUT, Graph, Node
 from workflows.models import Workflow
 from workflows.permissions import can
@@ -120,7 +119,7 @@ def inspector(graph: Graph, node: Node) -> Context:
 
 def _offers(graph: Graph, node: Node) -> list[tuple[str, str]]:
     """The ends that this step could run after, without a cycle: ("step handle", words)."""
-    not_these = {node.id, *reachable(graph, node.id)}
+    not_these = {node.id, *graph.after(node.id)}
     taken = {(edge.source, edge.handle) for edge in graph.incoming[node.id]}
     free = [
         (other.id, handle, other.label)

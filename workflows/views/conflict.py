@@ -7,9 +7,9 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from workflows.edits import Change, Definition
 from workflows.errors import DefinitionError, EditError, InputError
 from workflows.models import Workflow, WorkflowEdit
+from workflows.splices import Change, Definition
 from workflows.views.record import seen
 
 TOLD = 10  # edits

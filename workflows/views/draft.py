@@ -15,11 +15,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from workflows import config, edits
-from workflows.edits import Change, Definition
 from workflows.errors import EditConflict, EditError, InputError, StepstreamError
 from workflows.graph import OUT
 from workflows.models import Workflow
 from workflows.picker import choice, choices
+from workflows.splices import Change, Definition
 from workflows.steps import kind_of
 from workflows.values import parse
 from workflows.views import build
