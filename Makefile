@@ -7,10 +7,10 @@ PY := .venv/bin/python
 $(shell test -x $(PY) || rm -f .venv/.ready .venv/.ready-dev)  # its Python was upgraded away: make it anew
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint setup bench
+.PHONY: help run test lint setup bench screenshots
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  Settings come from the environment, for example: PORT=8001 make run"
 
@@ -31,6 +31,10 @@ setup: .venv/.ready ## the environment alone: .venv with the pinned requirements
 
 bench: .venv/.ready-dev ## measure, print a table, write var/bench.json
 	@exec $(PY) -m tests.benchmarks.bench $(ARGS)
+
+screenshots: .venv/.ready-dev ## walk the README's five minutes in a browser and take the pictures of the docs
+	@mkdir -p docs/images
+	@SCREENSHOTS=docs/images $(PY) -m pytest -q tests/journeys/test_readme.py
 
 .venv/.ready: requirements.txt
 	@sh -eu -c "$$INSTALL" install "$(PYTHON)" requirements.txt
