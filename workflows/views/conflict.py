@@ -10,6 +10,7 @@ from django.shortcuts import render
 from workflows.errors import DefinitionError, EditError, InputError
 from workflows.models import Workflow, WorkflowEdit
 from workflows.splices import Change, Definition
+from workflows.values import parse
 from workflows.views.record import seen
 
 TOLD = 10  # edits
@@ -31,7 +32,7 @@ def conflict(request: HttpRequest, workflow: Workflow, make: Make | None) -> Htt
         "meanwhile": meanwhile(workflow, seen(request)),
         "mine": _tried(workflow, make),
         "typed": [(key, value) for key, values in request.POST.lists() for value in values if key not in NOT_MINE],
-        "shown": [(key, value) for key, value in request.POST.items() if value and key not in (*NOT_MINE, *HIDDEN)],
+        "shown": _shown(request),
     }
     template = "workflows/_conflict.html" if request.headers.get("HX-Request") else "workflows/conflict.html"
     return in_place(render(request, template, page, status=409))
@@ -41,6 +42,17 @@ def in_place(response: HttpResponse) -> HttpResponse:
     """An answer to a POST is no place to come back to."""
     response["HX-Push-Url"] = "false"
     return response
+
+
+def _shown(request: HttpRequest) -> list[tuple[str, str]]:
+    """What was typed, for people; of a step's settings only what differs from what had stood in the form."""
+    typed = {key: value for key, value in request.POST.items() if value and key not in (*NOT_MINE, *HIDDEN)}
+    try:
+        base = parse(request.POST.get("base", "{}"))
+    except InputError:
+        base = {}
+    stood = {key: str(value) for key, value in base.items()} if isinstance(base, dict) else {}
+    return [(key.replace("_", " "), value) for key, value in typed.items() if stood.get(key) != value]
 
 
 def _tried(workflow: Workflow, make: Make | None) -> dict[str, str]:

@@ -1,0 +1,156 @@
+"""A step's settings as a form: fields out of any Config, and values back out of what was typed. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from pydantic import Field
+
+from workflows import config
+from workflows.picker import choices
+from workflows.steps import base, config_errors, kinds
+
+
+class Item(base.Config):
+    name: str = Field(description="How it is called.")
+    many: int = 1
+    words: list[str] = []
+
+
+class Sample(base.Config):
+    text: str = ""
+    long: str = Field("", max_length=1_000, title="A long one")
+    whole: int = 5
+    share: float | None = None
+    is_on: bool = False
+    way: Literal["up", "down"] = "up"
+    lines: list[str] = []
+    items: list[Item] = []
+    extra: dict[str, Any] = {}
+    anything: Any = None
+
+
+def looks(data: dict[str, Any], errors: dict[str, list[str]] | None = None) -> dict[str, config.Setting]:
+    return {setting.name: setting for setting in config.settings(Sample, data, errors or {})}
+
+
+def read(typed: dict[str, str], data: dict[str, Any] | None = None) -> dict[str, Any]:
+    return config.read(Sample, typed, data or {})
+
+
+def test_each_type_gets_its_look() -> None:
+    assert {name: setting.look for name, setting in looks({}).items()} == {
+        "text": "text",
+        "long": "long",
+        "whole": "number",
+        "share": "number",
+        "is_on": "switch",
+        "way": "choice",
+        "lines": "lines",
+        "items": "rows",
+        "extra": "json",
+        "anything": "json",
+    }
+
+
+def test_a_default_is_a_placeholder_and_not_a_value() -> None:
+    whole = looks({})["whole"]
+    assert (whole.value, whole.placeholder) == ("", "5")
+    assert looks({})["way"].value == "up"
+    assert looks({"whole": 7})["whole"].value == "7"
+
+
+def test_titles_and_names_become_labels() -> None:
+    assert looks({})["long"].label == "A long one"
+    assert looks({})["is_on"].label == "Is on"
+
+
+def test_an_untouched_form_changes_nothing() -> None:
+    typed = {"text": "", "long": "", "whole": "", "share": "", "way": "up", "lines": "", "extra": "", "anything": ""}
+    assert read(typed) == {}
+    data = {"way": "up", "is_on": False, "text": "x"}
+    assert read({**typed, "text": "x"}, data) == data, "what was written down stays written down"
+
+
+def test_every_value_is_read_by_its_look() -> None:
+    typed = {
+        "text": " a ",
+        "whole": "7",
+        "share": "0.5",
+        "is_on": "on",
+        "way": "down",
+        "lines": "a\n\n b ",
+        "extra": "{}",
+    }
+    assert read({**typed, "anything": '[1, "x"]'}) == {
+        "text": " a ",
+        "whole": 7,
+        "share": 0.5,
+        "is_on": True,
+        "way": "down",
+        "lines": ["a", "b"],
+        "anything": [1, "x"],
+    }
+
+
+@pytest.mark.parametrize("text", ["{oops", "NaN", "[" * 10_000, '{"a": 1e999}'])
+def test_json_that_is_none_is_kept_as_text(text: str) -> None:
+    kept = read({"extra": text})["extra"]
+    assert kept == text or kept == {"a": float("inf")}, "the draft refuses what no database keeps"
+
+
+def test_unknown_settings_stay() -> None:
+    assert read({"text": "a"}, {"mine": 1}) == {"mine": 1, "text": "a"}
+
+
+def test_rows_are_forms_in_the_form() -> None:
+    data = {"items": [{"name": "a", "mine": 1}, {"many": 3}, "no item"]}
+    rows = looks(data, {"items.1.name": ["Name is required."]})["items"].rows
+    assert [field.name for field in rows[1].fields] == ["items.1.name", "items.1.many", "items.1.words"]
+    assert [field.errors for field in rows[1].fields] == [("Name is required.",), (), ()]
+    typed = {"items.0.name": "b", "items.0.many": "", "items.0.words": "x\ny", "items.1.name": "c", "items.1.many": "3"}
+    assert read(typed, data)["items"] == [{"name": "b", "mine": 1, "words": ["x", "y"]}, {"many": 3, "name": "c"}, {}]
+
+
+def test_a_problem_deep_inside_stands_at_the_field_that_can_mend_it() -> None:
+    assert looks({}, {"extra.a.b": ["wrong"]})["extra"].errors == ("wrong",)
+    assert looks({"items": [{}]}, {"items.0.name": ["wrong"]})["items"].errors == ()
+
+
+@pytest.mark.parametrize(
+    ("verb", "place", "names"),
+    [
+        ("add", "items", ["a", "b", None]),
+        ("remove", "items.0", ["b"]),
+        ("up", "items.1", ["b", "a"]),
+        ("down", "items.0", ["b", "a"]),
+        ("up", "items.0", ["a", "b"]),
+        ("down", "items.1", ["a", "b"]),
+        ("remove", "items.7", ["a", "b"]),
+        ("remove", "items.-1", ["a", "b"]),
+        ("remove", "items.x", ["a", "b"]),
+        ("remove", "text", ["a", "b"]),
+        ("add", "nothing", ["a", "b"]),
+    ],
+)
+def test_rows_are_arranged(verb: str, place: str, names: list[str | None]) -> None:
+    made = config.arranged(Sample, {"items": [{"name": "a"}, {"name": "b"}]}, verb, place)
+    assert [row.get("name") for row in made["items"]] == names
+
+
+def test_rows_do_not_grow_without_end() -> None:
+    data: dict[str, Any] = {"items": [{}] * config.MOST_ROWS}
+    assert config.arranged(Sample, data, "add", "items") == data
+
+
+def test_every_preset_is_a_step_that_works() -> None:
+    for choice in choices():
+        assert config_errors(kinds()[choice.kind], dict(choice.config)) == [], choice.name
+
+
+def test_the_picker_finds_what_begins_with_the_words_first() -> None:
+    assert [choice.label for choice in choices("up")][0] == "Upper case"
+    assert {choice.label for choice in choices("text")} >= {"Process"}
+    assert choices("zebra") == []
+    assert len(choices("")) == len(choices("  ")) >= len(kinds())
