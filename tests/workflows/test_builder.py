@@ -395,6 +395,12 @@ def test_markup_in_settings_is_text(text: str, workflow: Workflow, as_alice: Cli
         assert page.count("</hx-partial>") == page.count("<hx-partial")
 
 
+def test_what_cannot_be_saved_while_typing_takes_nobodys_form_away(workflow: Workflow, as_alice: Client) -> None:
+    response = do(as_alice, workflow, "step", "work", htmx=True, label="a\0b", operation="uppercase")
+    assert response.status_code == 422 and "holds a NUL" in response.text and "Not saved" in response.text
+    assert 'hx-target="#b-side"' not in response.text
+
+
 def test_what_no_database_keeps_is_refused_in_words(workflow: Workflow, as_alice: Client) -> None:
     before = stored(workflow).revision
     response = do(as_alice, workflow, "step", "work", label="a\0b")

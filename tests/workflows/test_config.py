@@ -150,7 +150,7 @@ def test_every_preset_is_a_step_that_works() -> None:
 
 
 def test_the_picker_finds_what_begins_with_the_words_first() -> None:
-    assert [choice.label for choice in choices("up")][0] == "Upper case"
+    assert next(choice.label for choice in choices("up")) == "Upper case"
     assert {choice.label for choice in choices("text")} >= {"Process"}
     assert choices("zebra") == []
     assert len(choices("")) == len(choices("  ")) >= len(kinds())

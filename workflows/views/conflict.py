@@ -52,7 +52,7 @@ def _shown(request: HttpRequest) -> list[tuple[str, str]]:
     except InputError:
         base = {}
     stood = {key: str(value) for key, value in base.items()} if isinstance(base, dict) else {}
-    return [(key.replace("_", " "), value) for key, value in typed.items() if stood.get(key) != value]
+    return [(key.replace("_", " "), str(value)) for key, value in typed.items() if stood.get(key) != value]
 
 
 def _tried(workflow: Workflow, make: Make | None) -> dict[str, str]:

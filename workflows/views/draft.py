@@ -172,7 +172,7 @@ def _kept(request: HttpRequest, workflow_id: int, node_id: str, make: Make) -> H
     except EditConflict:
         return conflict(request, workflow, make)
     except REFUSALS as error:
-        return _refused(request, workflow, error)
+        return _refused(request, workflow, error, part="workflows/_parts.html")
     page = builder(request, workflow, node_id)
     graph = page["scene"].graph
     return render(request, "workflows/_kept.html", page | inspector(graph, graph.nodes[node_id]))
@@ -199,8 +199,10 @@ def _on(workflow: Workflow, node_id: str | None) -> HttpResponse:
     return see_other("workflows:step", workflow.pk, node_id)
 
 
-def _refused(request: HttpRequest, workflow: Workflow, error: StepstreamError) -> HttpResponse:
-    """The builder as it is, and a sentence why not."""
+def _refused(
+    request: HttpRequest, workflow: Workflow, error: StepstreamError, part: str = "workflows/_builder.html"
+) -> HttpResponse:
+    """The builder as it is, and a sentence why not; `part` of it for HTMX."""
     page = builder(request, workflow) | {"refusal": error.message}
-    template = "workflows/_builder.html" if request.headers.get("HX-Request") else "workflows/show.html"
+    template = part if request.headers.get("HX-Request") else "workflows/show.html"
     return in_place(render(request, template, page, status=422))
