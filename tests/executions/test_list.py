@@ -163,6 +163,21 @@ def test_ranges_of_time_find_what_began_in_them(make: Make, as_alice: Client) ->
     assert shown(as_alice, when="between", until=f"{week:%Y-%m-%d}") == [older.pk, old.pk]
 
 
+@pytest.mark.parametrize("hours", [0, 1, 5, 23, 60, 119, 500])
+def test_a_time_is_found_by_halving_with_gaps_and_a_little_disorder(
+    hours: int, make: Make, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "SLACK", 16)  # numbers: two rows with their gaps
+    now = timezone.now()
+    for number in range(120):
+        make(pk=1_000 + 7 * number, created_at=now - timedelta(hours=120 - number + (number % 2) * 1.5))
+    begin = now - timedelta(hours=hours)
+    every = WorkflowExecution.objects.order_by("-pk")
+    found = catalogue._within(every, begin, now - timedelta(hours=hours / 2)).values_list("pk", flat=True)
+    wanted = every.filter(created_at__gte=begin, created_at__lt=now - timedelta(hours=hours / 2))
+    assert list(found) == list(wanted.values_list("pk", flat=True))
+
+
 def test_a_date_that_is_none_is_said_and_filters_nothing(make: Make, as_alice: Client) -> None:
     execution = make()
     text = as_alice.get(URL, {"when": "between", "since": "<soon>", "until": "2026-13-01"}).text
