@@ -28,6 +28,9 @@ def test_the_engine_keeps_its_promises_on_postgresql() -> None:
         {"DATABASE_URL": POSTGRESQL},
         "tests/executions",
         "tests/workflows/test_workflow.py",
+        "tests/workflows/test_builder.py",
+        "tests/workflows/test_versions.py",
+        "tests/workflows/test_home.py",
         "tests/faults/test_mutations.py",
     )
 
