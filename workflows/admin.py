@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from workflows.models import LoadedExample, Workflow, WorkflowVersion
+from workflows.models import LoadedExample, Workflow, WorkflowEdit, WorkflowVersion
 from workflows.permissions import can, visible
 
 
@@ -149,6 +149,27 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
     @admin.display(description="definition")
     def steps(self, version: WorkflowVersion) -> SafeString | str:
         return pretty(version.definition)
+
+
+@admin.register(WorkflowEdit)
+class WorkflowEditAdmin(ReadOnlyAdmin):
+    """Who did what to a draft, as far as it can still be undone."""
+
+    heavy = ("splices", "workflow__draft")
+    list_display = ("pk", "of", "__str__", "by", "at", "revision")
+    list_filter = ("is_undone", "at")
+    list_select_related = ("workflow", "by")
+    search_fields = ("workflow__name", "words", "by__username")
+    fields = ("of", "words", "is_undone", "by", "at", "revision", "changes")
+    readonly_fields = fields
+
+    @admin.display(description="workflow", ordering="workflow__name")
+    def of(self, edit: WorkflowEdit) -> SafeString | str:
+        return link_to(edit.workflow)
+
+    @admin.display(description="what became what")
+    def changes(self, edit: WorkflowEdit) -> SafeString | str:
+        return pretty(edit.splices)
 
 
 @admin.register(LoadedExample)

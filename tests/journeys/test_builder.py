@@ -55,6 +55,15 @@ def drawn(page: Page) -> list[str]:
 # From empty to green
 
 
+def test_the_sample_is_one_click_from_home(visit: Visit) -> None:
+    page = visit().signed_in()
+    page.context.add_init_script(COUNTING)
+    page.reload()
+    page.get_by_role("region", name="Run your first workflow").get_by_role("button").click()
+    expect(badge(page)).to_have_text("Completed")
+    assert counted(page) == {"clicks": 1, "keys": 0}
+
+
 def test_from_empty_to_green_by_mouse(visit: Visit) -> None:
     visitor = visit()
     page = visitor.signed_in()

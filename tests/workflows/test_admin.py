@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from tests.conftest import CHAIN, signed_in
+from workflows.edits import delete
 from workflows.models import LoadedExample, Workflow, WorkflowVersion
 
 pytestmark = pytest.mark.django_db
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.django_db
 WORKFLOWS = "/admin/workflows/workflow/"
 VERSIONS = "/admin/workflows/workflowversion/"
 EXAMPLES = "/admin/workflows/loadedexample/"
+EDITS = "/admin/workflows/workflowedit/"
 MANY_ODD_SEARCHES = ["Chain", "%00", "%ED%A0%80", "'; --", "x" * 5000, "１", "%25", "9" * 400]
 
 
@@ -37,7 +39,7 @@ def staff(user: User) -> User:
     return user
 
 
-@pytest.mark.parametrize("path", [WORKFLOWS, VERSIONS, EXAMPLES])
+@pytest.mark.parametrize("path", [WORKFLOWS, VERSIONS, EDITS, EXAMPLES])
 def test_the_lists_are_for_staff(as_alice: Client, as_owner: Client, workflow: Workflow, path: str) -> None:
     assert as_owner.get(path).status_code == 200
     assert as_alice.get(path).status_code == 302
@@ -69,7 +71,7 @@ def test_a_list_reads_no_definition(
     ]
 
 
-@pytest.mark.parametrize("path", [WORKFLOWS, VERSIONS, EXAMPLES])
+@pytest.mark.parametrize("path", [WORKFLOWS, VERSIONS, EDITS, EXAMPLES])
 @pytest.mark.parametrize("text", MANY_ODD_SEARCHES)
 def test_a_search_never_fails(as_owner: Client, workflow: Workflow, path: str, text: str) -> None:
     assert as_owner.get(f"{path}?q={text}").status_code in (200, 302)
@@ -124,7 +126,7 @@ def test_an_example_may_be_read_by_staff_but_not_edited(as_staff: Client, workfl
     assert as_staff.post(f"{WORKFLOWS}{workflow.pk}/change/", FORM).status_code == 403
 
 
-@pytest.mark.parametrize("path", [WORKFLOWS, VERSIONS, EXAMPLES])
+@pytest.mark.parametrize("path", [WORKFLOWS, VERSIONS, EDITS, EXAMPLES])
 def test_nothing_is_added_by_hand(as_owner: Client, path: str) -> None:
     assert as_owner.get(f"{path}add/").status_code == 403
 
@@ -166,3 +168,14 @@ def test_what_a_definition_holds_is_shown_as_text(as_owner: Client, alice: User)
     for path in (WORKFLOWS, f"{VERSIONS}{version.pk}/change/", VERSIONS):
         page = as_owner.get(path).content.decode()
         assert "<script>alert" not in page and "<b>x</b>" not in page
+
+
+def test_what_was_done_to_a_draft_is_read_by_who_may_see_it(
+    as_owner: Client, as_staff: Client, workflow: Workflow, alice: User
+) -> None:
+    workflow.edit(lambda before: delete(before, "work"), alice)
+    edit = workflow.edits.get()
+    page = as_owner.get(f"{EDITS}{edit.pk}/change/").content.decode()
+    assert "Deleted “Shout”" in page and "uppercase" in page
+    assert as_owner.post(f"{EDITS}{edit.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "Shout" not in as_staff.get(EDITS).content.decode()
