@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from workflows.errors import EditError
 from workflows.graph import OUT, check
-from workflows.values import copied
+from workflows.values import copied, same
 
 Place = Literal["nodes", "edges", "definition"]
 Definition = dict[str, Any]
@@ -86,7 +86,7 @@ class Pen:
 
     def swap(self, at: Place, index: int, after: dict[str, Any]) -> None:
         before = self.nodes[index] if at == "nodes" else self.edges[index]
-        if before != after:
+        if not same(before, after):
             self.splice(at, index, [before], [after])
 
     def link(self, source: str, handle: str, target: str, index: int | None = None) -> None:

@@ -351,6 +351,13 @@ def test_lists_and_json_are_typed_as_text(workflow: Workflow, as_alice: Client) 
     assert "Allowed must be a JSON object; it is “{oops”." in as_alice.get(at(workflow, "step", "check")).text
 
 
+def test_true_is_not_one(workflow: Workflow, as_alice: Client) -> None:
+    for value in (True, 1, 1.0):
+        typed = json.dumps({**CHAIN, "value": value})
+        do(as_alice, workflow, "definition", definition=typed)
+        assert json.dumps(stored(workflow).definition["value"]) == json.dumps(value)
+
+
 def test_unknown_settings_policy_and_position_survive(alice: User, as_alice: Client) -> None:
     node = {
         "id": "a",

@@ -317,3 +317,13 @@ def any_change(made: dict[str, Any], chance: random.Random) -> Change:
         lambda: edits.disconnect(made, one, "out", two),
     )
     return chance.choice(verbs)()
+
+
+@pytest.mark.parametrize(("old", "new"), [(True, 1), (0, False), (1, 1.0), ([True], [1]), (None, "absent")])
+def test_what_only_python_takes_for_equal_is_a_change(old: Any, new: Any) -> None:
+    made = definition("a>b")
+    made["nodes"][0]["data"]["given"] = old
+    data = {"label": "A"} if new == "absent" else {"label": "A", "given": new}
+    after = done(made, edits.configure(made, "a", data))
+    assert json.dumps(after["nodes"][0]["data"]) == json.dumps(data)
+    assert json.dumps(apply(made, edits.rewrite(made, after, "Rewrote it"))) == json.dumps(after)

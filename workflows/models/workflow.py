@@ -38,7 +38,7 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
 class Workflow(models.Model):
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
-    # Protected: without owner and group a workflow is everybody\'s to see, so it is handed over before they go.
+    # Protected: without owner and group a workflow is everybody's to see, so it is handed over before they go.
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="workflows")
     group = models.ForeignKey("auth.Group", models.PROTECT, null=True, blank=True, related_name="workflows")
     is_active = models.BooleanField(default=True)
