@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from workflows.errors import EditError
-from workflows.graph import OUT, Edge, Graph, Node, sketch
-from workflows.splices import Change, Definition, Pen, Splice, ends_of, numbered
+from workflows.graph import MAX_EDGES, OUT, Edge, Graph, Node, sketch
+from workflows.splices import Change, Definition, Pen, Splice, edge_of, ends_of, numbered
 from workflows.values import copied, same
 
 # Steps
@@ -78,23 +78,32 @@ def delete(definition: Definition, node_id: str) -> Change:
     """Without the step; what led to it leads to what followed it."""
     pen, graph = Pen(definition), sketch(definition)
     index = _place(definition, node_id)
-    _heal(pen, graph, node_id)
-    for at in reversed(range(len(pen.edges))):
-        if node_id in (pen.edges[at]["source"], pen.edges[at]["target"]):
-            pen.unlink(at)
+    pen.rewire(_healed(pen.edges, graph, node_id))
     pen.splice("nodes", index, [pen.nodes[index]], [])
     before = graph.incoming[node_id][0].source if graph.incoming[node_id] else None
     return pen.change(f"Deleted “{graph.nodes[node_id].label}”", before or next(iter(pen.nodes), {}).get("id"))
 
 
-def _heal(pen: Pen, graph: Graph, node_id: str) -> None:
-    """New connections stand where the old ones stood: the order of connections says whose data wins."""
-    for follows in graph.outgoing[node_id]:
-        for leads in graph.incoming[node_id]:
-            at = next(
-                n for n, edge in enumerate(pen.edges) if (edge["source"], edge["target"]) == (node_id, follows.target)
-            )
-            pen.link(leads.source, leads.handle, follows.target, at)
+def _healed(edges: list[dict[str, Any]], graph: Graph, node_id: str) -> list[dict[str, Any]]:
+    """The connections without the step. New ones stand where the old ones stood: the order of connections says whose
+    data wins."""
+    leads, follow = graph.incoming[node_id], graph.outgoing[node_id]
+    if len(leads) * len(follow) > MAX_EDGES:
+        label = graph.nodes[node_id].label
+        many = f"{len(leads):,} connections to {len(follow):,}"
+        raise EditError(f"“{label}” leads {many}: without it there would be too many. Disconnect some of them first.")
+    drawn, ids = {ends_of(edge) for edge in edges}, {str(edge.get("id")) for edge in edges}
+    healed: list[dict[str, Any]] = []
+    for edge in edges:
+        if edge["source"] == node_id:
+            new = [ends for lead in leads if (ends := (lead.source, lead.handle, edge["target"])) not in drawn]
+            for ends in dict.fromkeys(new):
+                healed.append(edge_of(*ends, ids))
+                ids.add(healed[-1]["id"])
+            drawn.update(new)
+        elif edge["target"] != node_id:
+            healed.append(edge)
+    return healed
 
 
 def duplicate(definition: Definition, node_id: str, handle: str = OUT) -> Change:
