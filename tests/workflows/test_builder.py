@@ -123,7 +123,10 @@ VERBS = (
 def test_an_archived_workflow_is_read_until_it_is_brought_back(workflow: Workflow, as_alice: Client) -> None:
     workflow.archive()
     assert "Add step" not in as_alice.get(at(workflow)).text
-    assert do(as_alice, workflow, "delete", "work").status_code == 403
+    forms = (("delete", "work"), ("publish",), ("restore", "1"), ("take-over", "1"), ("import-into",))
+    refused = [do(as_alice, workflow, *form, text=json.dumps(CHAIN)) for form in forms]
+    assert [answer.status_code for answer in refused] == [403] * len(forms)
+    assert all("is archived: bring it back before you change it" in answer.text for answer in refused)
     assert do(as_alice, workflow, "bring_back").status_code == 303
     assert "Add step" in as_alice.get(at(workflow)).text
     assert not stored(workflow).is_active
@@ -349,6 +352,20 @@ def test_lists_and_json_are_typed_as_text(workflow: Workflow, as_alice: Client) 
     do(as_alice, workflow, "step", "check", **{**typed, "allowed": "{oops"})
     assert data(workflow, "check")["allowed"] == "{oops"
     assert "Allowed must be a JSON object; it is “{oops”." in as_alice.get(at(workflow, "step", "check")).text
+
+
+@pytest.mark.parametrize("place", ["²", "9" * 5000, "-1", "", "0", "x"])
+def test_a_place_that_no_row_has_arranges_nothing(place: str, workflow: Workflow, as_alice: Client) -> None:
+    for verb in ("remove", "up", "down"):
+        assert do(as_alice, workflow, "step", "in", do=f"{verb} fields.{place}").status_code == 303
+    assert data(workflow, "in") == {"label": "Take in", "fields": []}
+
+
+def test_what_was_done_is_told_in_at_most_as_many_words_as_are_kept(workflow: Workflow, as_alice: Client) -> None:
+    for letter in "xyz":
+        assert do(as_alice, workflow, "step", "work", htmx=True, label=letter * 400).status_code == 200
+    assert do(as_alice, workflow, "duplicate", "work").status_code == 303
+    assert [len(edit.words) for edit in workflow.edits.all()] == [300, 300]
 
 
 def test_true_is_not_one(workflow: Workflow, as_alice: Client) -> None:

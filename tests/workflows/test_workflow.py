@@ -361,6 +361,12 @@ def test_typing_on_is_one_edit_and_another_persons_is_another(workflow: Workflow
     assert labels(workflow)[1] == "Shout"
 
 
+def test_what_was_typed_and_taken_back_is_no_edit(workflow: Workflow, alice: User) -> None:
+    for text in ("Shou", "Sho", "Shou", "Shout"):
+        workflow.edit(renamed(text), alice)
+    assert not workflow.edits.exists() and as_stored(workflow).draft is None
+
+
 def test_what_was_undone_cannot_be_redone_after_a_new_edit(workflow: Workflow, alice: User) -> None:
     workflow.edit(renamed("Whisper"), alice)
     workflow.undo(alice)
