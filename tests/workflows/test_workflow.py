@@ -207,6 +207,13 @@ def test_publishing_without_a_definition_publishes_the_draft(fresh: Workflow) ->
     assert version.definition == OTHER and as_stored(fresh).draft is None
 
 
+def test_publishing_publishes_the_draft_as_it_is_by_then(workflow: Workflow, alice: User) -> None:
+    other = Workflow.objects.get(pk=workflow.pk)
+    other.edit(renamed("Whisper"), alice)
+    workflow.publish(by=alice)
+    assert labels(workflow) == ["Take in", "Whisper", "Give out"]
+
+
 def test_publishing_ends_the_draft(fresh: Workflow) -> None:
     fresh.keep_draft(OTHER)
     fresh.publish(SMALL)
