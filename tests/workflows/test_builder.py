@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.http import HttpResponse
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from executions.engine import WorkflowEngine
@@ -450,6 +452,16 @@ def test_undo_and_redo_survive_a_reload(workflow: Workflow, as_alice: Client, as
     assert "Redo: Deleted “Shout”" in as_bob.get(at(workflow)).text
     do(as_bob, workflow, "redo")
     assert order(workflow) == ["Take in", "Give out"]
+
+
+def test_the_page_reads_the_words_of_history_and_not_its_definitions(workflow: Workflow, as_alice: Client) -> None:
+    do(as_alice, workflow, "definition", definition=json.dumps({**CHAIN, "viewport": {}}))
+    do(as_alice, workflow, "undo")
+    do(as_alice, workflow, "redo")
+    with CaptureQueriesContext(connection) as asked:
+        assert "Rewrote the definition" in as_alice.get(at(workflow)).text
+    read = [query["sql"] for query in asked if "workflows_workflowedit" in query["sql"]]
+    assert len(read) == 2 and not [sql for sql in read if "splices" in sql]
 
 
 def test_nothing_to_undo_is_said(example: Workflow, owner: User, client: Client) -> None:

@@ -24,6 +24,10 @@ class EditQuerySet(models.QuerySet["WorkflowEdit"]):
     def undone(self) -> EditQuerySet:
         return self.filter(is_undone=True).order_by("pk")
 
+    def told(self) -> EditQuerySet:
+        """With the words and without the splices, which may be two whole definitions."""
+        return self.select_related("by").defer("splices")
+
     def since(self, revision: int) -> EditQuerySet:
         return self.filter(revision__gt=revision).order_by("revision")
 
