@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 #: The tabs: the word in the address -> the states behind it. What has not begun yet stands with what runs.
 TABS = {
@@ -147,6 +147,11 @@ def asked(words: Mapping[str, str]) -> Asked:
         before=_number(words.get("before", "")),
         after=_number(words.get("after", "")),
     )
+
+
+def asked_at(address: str) -> Asked:
+    """From the part of an address behind its “?”, as a page or a form says it; of any length and with any signs."""
+    return asked(dict(parse_qsl(address.removeprefix("?")[:2_000])))
 
 
 def _text(text: str) -> str:

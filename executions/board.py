@@ -17,12 +17,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db import connections
-from django.http import QueryDict
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from executions import live, rows
-from executions.asked import TABS, Asked, asked
+from executions.asked import TABS, Asked, asked_at
 from executions.catalogue import COUNTED, PAGE, Sight, counts, newer_than
 from executions.models import WorkflowExecution
 from workflows import glance
@@ -81,8 +80,7 @@ class Hello:
             bottom is None or (type(bottom) is int and 0 <= bottom < 2**63)
         ):
             return None
-        words: Any = QueryDict((question or "").removeprefix("?")[:2_000])
-        return cls(marks, None if question is None else asked(words), bottom)
+        return cls(marks, None if question is None else asked_at(question), bottom)
 
 
 @dataclass(eq=False)

@@ -12,6 +12,7 @@ from typing import Any
 from workflows.graph import OUT
 from workflows.sayings import cut, is_short, kind_label, listed, said, title
 from workflows.steps.base import RESERVED
+from workflows.values import same
 from workflows.words import count
 
 LOOKS = frozenset(
@@ -38,7 +39,7 @@ class Difference:
 
 def told(before: Any, after: Any) -> list[Difference]:
     """Everything that differs, steps first, in the order of the newer definition. Empty only for equal ones."""
-    if _same(before, after):
+    if same(before, after):
         return []
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return [Difference("Replaced the whole definition")]
@@ -97,7 +98,7 @@ class _Sheet:
 
 def _steps(old: _Sheet, new: _Sheet) -> Iterator[Difference]:
     for node_id, node in new.nodes.items():
-        if _same(old.nodes.get(node_id), node):
+        if same(old.nodes.get(node_id), node):
             continue
         if node_id in old.nodes:
             sentences = _changed(node_id, old.nodes[node_id], node, old, new)
@@ -118,14 +119,14 @@ def _changed(node_id: str, was: Entry, now: Entry, old: _Sheet, new: _Sheet) -> 
     one, other = old.label(node_id), new.label(node_id)
     if one != other:
         yield f"Renamed “{one}” to “{other}”"
-    if not _same(was.get("type"), now.get("type")):
+    if not same(was.get("type"), now.get("type")):
         yield f"Changed the kind of “{other}” from {kind_label(was.get('type'))} to {kind_label(now.get('type'))}"
     before, after = _data(was), _data(now)
     for key in _keys(before, after):
         if key != "label" or one == other:
             yield from (f"“{other}”: {words}" for words in _value(_title(now, key), before, after, key))
     for key in _keys(was, now):
-        if key not in SAID and (key != "data" or _same(before, after)):
+        if key not in SAID and (key != "data" or same(before, after)):
             yield from (f"“{other}”: {words}" for words in _value(cut(key), was, now, key))
 
 
@@ -139,7 +140,7 @@ def _value(name: str, before: Entry, after: Entry, key: str) -> Iterator[str]:
         yield f"{name} set to {said(after[key])}"
     elif key not in after:
         yield f"{name} removed, it was {said(before[key])}"
-    elif not _same(before[key], after[key]):
+    elif not same(before[key], after[key]):
         yield f"{name} {_turned(before[key], after[key])}"
 
 
@@ -168,7 +169,7 @@ def _entries(was: Entry, now: Entry) -> str:
     groups = {
         "added": [key for key in now if key not in was],
         "removed": [key for key in was if key not in now],
-        "new value of": [key for key in now if key in was and not _same(was[key], now[key])],
+        "new value of": [key for key in now if key in was and not same(was[key], now[key])],
     }
     return ", ".join(f"{word} {listed(keys)}" for word, keys in groups.items() if keys)
 
@@ -204,12 +205,12 @@ def _orders(old: _Sheet, new: _Sheet) -> Iterator[Difference]:
 def _looks(old: _Sheet, new: _Sheet) -> Iterator[Difference]:
     def moved(one: Entry, other: Entry) -> bool:
         keys = LOOKS.intersection([*one, *other])
-        return not _same(
+        return not same(
             {key: one[key] for key in keys if key in one}, {key: other[key] for key in keys if key in other}
         )
 
     steps = sum(moved(old.nodes[key], node) for key, node in new.nodes.items() if key in old.nodes)
-    lines = sum(not _same(old.edges[ends], edge) for ends, edge in new.edges.items() if ends in old.edges)
+    lines = sum(not same(old.edges[ends], edge) for ends, edge in new.edges.items() if ends in old.edges)
     if steps:
         yield Difference(f"Moved or resized {count(steps, 'step')} in the drawing")
     if lines:
@@ -224,7 +225,7 @@ def _rest(before: Entry, after: Entry, old: _Sheet, new: _Sheet) -> Iterator[Dif
             yield from (Difference("Moved the view of the drawing") for _ in _value(key, before, after, key))
         elif key not in ("nodes", "edges"):
             yield from (Difference(f"The definition’s {words}") for words in _value(listed([key]), before, after, key))
-    if not _same(old.odd, new.odd):
+    if not same(old.odd, new.odd):
         yield Difference("Changed what is neither a step nor a connection, among both")
 
 
@@ -247,14 +248,3 @@ def _ends(edge: Any) -> Ends | None:
 def _keys(before: Entry, after: Entry) -> list[str]:
     """All of both, in the newer one's order."""
     return [*after, *(key for key in before if key not in after)]
-
-
-def _same(one: Any, other: Any) -> bool:
-    """As JSON has it: in Python, true is 1, 1 is 1.0 and 0.0 is -0.0."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other and (not isinstance(one, float) or repr(one) == repr(other)))

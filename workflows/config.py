@@ -81,7 +81,7 @@ def arranged(config: type[BaseModel], data: Mapping[str, Any], verb: str, place:
         return dict(data)
     if verb == "add" and len(rows) < MOST_ROWS:
         rows.append({})
-    elif at.isdigit() and int(at) < len(rows):
+    elif at.isdecimal() and len(at) < 10 and int(at) < len(rows):
         row, index = rows.pop(int(at)), int(at)
         if verb != "remove":
             rows.insert(max(0, index - 1 if verb == "up" else index + 1), row)

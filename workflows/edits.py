@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from workflows.errors import EditError
-from workflows.graph import OUT, Edge, Graph, Node, sketch
-from workflows.splices import Change, Definition, Pen, Splice, ends_of, numbered
-from workflows.values import copied
+from workflows.graph import MAX_EDGES, OUT, Edge, Graph, Node, sketch
+from workflows.splices import Change, Definition, Pen, Splice, edge_of, ends_of, numbered
+from workflows.values import copied, same
 
 # Steps
 
@@ -56,7 +56,7 @@ def configure(definition: Definition, node_id: str, data: Mapping[str, Any]) -> 
     index = _place(definition, node_id)
     before = definition["nodes"][index]
     pen, old = Pen(definition), before.get("data") or {}
-    changed = sorted(key for key in {*old, *data} if old.get(key) != data.get(key))
+    changed = _changed(old, data)
     pen.swap("nodes", index, {**before, "data": dict(data)} if changed else before)
     return pen.change(configured(node_id, old, data), node_id, f"{node_id} {' '.join(changed)}"[:200])
 
@@ -64,33 +64,46 @@ def configure(definition: Definition, node_id: str, data: Mapping[str, Any]) -> 
 def configured(node_id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """In words, what differs between two settings of a step."""
     was, now = (str(data.get("label") or node_id) for data in (old, new))
-    changed = sorted(key for key in {*old, *new} - {"label"} if old.get(key) != new.get(key))
+    changed = [key for key in _changed(old, new) if key != "label"]
     if was != now:
         return f"Renamed “{was}” to “{now}”" + (f" and changed {_listed(changed)}" if changed else "")
     return f"Changed {_listed(changed)} of “{now}”"
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in {*old, *new} if key not in old or key not in new or not same(old[key], new[key]))
 
 
 def delete(definition: Definition, node_id: str) -> Change:
     """Without the step; what led to it leads to what followed it."""
     pen, graph = Pen(definition), sketch(definition)
     index = _place(definition, node_id)
-    _heal(pen, graph, node_id)
-    for at in reversed(range(len(pen.edges))):
-        if node_id in (pen.edges[at]["source"], pen.edges[at]["target"]):
-            pen.unlink(at)
+    pen.rewire(_healed(pen.edges, graph, node_id))
     pen.splice("nodes", index, [pen.nodes[index]], [])
     before = graph.incoming[node_id][0].source if graph.incoming[node_id] else None
     return pen.change(f"Deleted “{graph.nodes[node_id].label}”", before or next(iter(pen.nodes), {}).get("id"))
 
 
-def _heal(pen: Pen, graph: Graph, node_id: str) -> None:
-    """New connections stand where the old ones stood: the order of connections says whose data wins."""
-    for follows in graph.outgoing[node_id]:
-        for leads in graph.incoming[node_id]:
-            at = next(
-                n for n, edge in enumerate(pen.edges) if (edge["source"], edge["target"]) == (node_id, follows.target)
-            )
-            pen.link(leads.source, leads.handle, follows.target, at)
+def _healed(edges: list[dict[str, Any]], graph: Graph, node_id: str) -> list[dict[str, Any]]:
+    """The connections without the step. New ones stand where the old ones stood: the order of connections says whose
+    data wins."""
+    leads, follow = graph.incoming[node_id], graph.outgoing[node_id]
+    if len(leads) * len(follow) > MAX_EDGES:
+        label = graph.nodes[node_id].label
+        many = f"{len(leads):,} connections to {len(follow):,}"
+        raise EditError(f"“{label}” leads {many}: without it there would be too many. Disconnect some of them first.")
+    drawn, ids = {ends_of(edge) for edge in edges}, {str(edge.get("id")) for edge in edges}
+    healed: list[dict[str, Any]] = []
+    for edge in edges:
+        if edge["source"] == node_id:
+            new = [ends for lead in leads if (ends := (lead.source, lead.handle, edge["target"])) not in drawn]
+            for ends in dict.fromkeys(new):
+                healed.append(edge_of(*ends, ids))
+                ids.add(healed[-1]["id"])
+            drawn.update(new)
+        elif edge["target"] != node_id:
+            healed.append(edge)
+    return healed
 
 
 def duplicate(definition: Definition, node_id: str, handle: str = OUT) -> Change:
@@ -111,7 +124,7 @@ def move(definition: Definition, node_id: str, by: Literal[-1, 1]) -> Change:
         raise EditError(f"“{graph.nodes[node_id].label}” is {'first' if by < 0 else 'last'} already.")
     other, pen = graph.order[at], Pen(definition)
     if any(edge.target in (node_id, other) for end in (node_id, other) for edge in graph.outgoing[end]):
-        _exchangeends_of(pen, node_id, other)
+        _exchange_ends(pen, node_id, other)
     one, two = _place(definition, node_id), _place(definition, other)
     nodes = pen.nodes
     pen.swap("nodes", one, nodes[two])
@@ -120,7 +133,7 @@ def move(definition: Definition, node_id: str, by: Literal[-1, 1]) -> Change:
     return pen.change(f"Moved “{graph.nodes[node_id].label}” {word} “{graph.nodes[other].label}”", node_id)
 
 
-def _exchangeends_of(pen: Pen, one: str, two: str) -> None:
+def _exchange_ends(pen: Pen, one: str, two: str) -> None:
     other = {one: two, two: one}
     for index, edge in enumerate(pen.edges):
         ends = {end: other.get(edge[end], edge[end]) for end in ("source", "target")}
@@ -160,7 +173,7 @@ def disconnect(definition: Definition, source: str, handle: str, target: str) ->
 
 def rewrite(definition: Definition, new: Definition, words: str) -> Change:
     """Another definition in place of this one: typed as JSON, imported, taken back from a version. It may be broken."""
-    splices = [Splice("definition", 0, [copied(definition)], [copied(new)])] if definition != new else []
+    splices = [Splice("definition", 0, [copied(definition)], [copied(new)])] if not same(definition, new) else []
     return Change(words[:300], splices)
 
 
@@ -173,7 +186,7 @@ def joined(first: Change, then: Change) -> Change | None:
         return None
     old, new = ((splice[0].get("data") or {}) for splice in (one.before, two.after))
     words = configured(then.node or "", old, new)
-    return replace(then, words=words, splices=[replace(one, after=two.after)] if one.before != two.after else [])
+    return replace(then, words=words, splices=[] if same(one.before, two.after) else [replace(one, after=two.after)])
 
 
 # Ids, labels, places

@@ -37,6 +37,20 @@ class Step:
     notes: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """What is drawn of a step: little, since it is the key under which the drawing is kept."""
+
+    node_id: str
+    label: str
+    kind: str
+    icon: str
+
+    @classmethod
+    def of(cls, step: Step) -> _Box:
+        return cls(step.node_id, step.label, step.kind, step.icon)
+
+
 def portrait(definition: Any) -> Context:
     """For the templates: `steps`, and where it can be drawn `drawing`, `boxes` and `links_html`."""
     try:
@@ -51,7 +65,7 @@ def _drawn(graph: Graph, steps: dict[str, Step]) -> Context:
     drawing = draw(graph)
     return {
         "drawing": drawing,
-        "boxes": [(box, _node_html(steps[box.node.id])) for box in drawing.boxes],
+        "boxes": [(box, _node_html(_Box.of(steps[box.node.id]))) for box in drawing.boxes],
         "links_html": render_to_string("workflows/_links.html", {"links": [(link, "") for link in drawing.links]}),
     }
 
@@ -71,5 +85,5 @@ def _shown(value: Any) -> str:
 
 
 @lru_cache(maxsize=1_024)
-def _node_html(step: Step) -> SafeString:
+def _node_html(step: _Box) -> SafeString:
     return render_to_string("workflows/_node.html", {"lane": step, "href": f"#step-{step.node_id}"})

@@ -45,6 +45,7 @@ class Step:
     level: str
     mark: Mark | None
     href: str
+    add_href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,15 @@ def _steps(workflow: Workflow, graph: Graph, problems: list[Problem], marks: Map
     by_node: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
         by_node[problem.node or ""].append(problem)
+    base = reverse("workflows:steps", args=[workflow.pk])
     above = {node_id: graph.order[n - 1] if n else "" for n, node_id in enumerate(graph.order)}
     return [
-        _step(workflow, graph, graph.nodes[node_id], by_node[node_id], above[node_id], marks.get(node_id))
+        _step(base, graph, graph.nodes[node_id], by_node[node_id], above[node_id], marks.get(node_id))
         for node_id in graph.order
     ]
 
 
-def _step(workflow: Workflow, graph: Graph, node: Node, problems: list[Problem], above: str, mark: Mark | None) -> Step:
+def _step(base: str, graph: Graph, node: Node, problems: list[Problem], above: str, mark: Mark | None) -> Step:
     kind, incoming = kind_of(node), graph.incoming[node.id]
     is_plain = len(incoming) == 1 and incoming[0].source == above and incoming[0].handle == OUT
     return Step(
@@ -109,7 +111,8 @@ def _step(workflow: Workflow, graph: Graph, node: Node, problems: list[Problem],
         problem=problems[0].message.removeprefix(f"Step “{node.label}”: ") if problems else "",
         level=problems[0].level if problems else "",
         mark=mark,
-        href=reverse("workflows:step", args=[workflow.pk, node.id]),
+        href=f"{base}{node.id}/",
+        add_href=f"{base}?after={node.id}",
     )
 
 

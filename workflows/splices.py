@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Literal
 
 from workflows.errors import EditError
 from workflows.graph import OUT, check
-from workflows.values import copied
+from workflows.values import copied, same
 
 Place = Literal["nodes", "edges", "definition"]
 Definition = dict[str, Any]
@@ -71,13 +72,15 @@ class Pen:
     definition: Definition
     splices: list[Splice] = field(default_factory=list)
 
+    # As they are at this moment: each splice makes a new list, so one can be walked while the next is written.
+
     @property
     def nodes(self) -> list[dict[str, Any]]:
-        return list(self.definition.get("nodes") or [])
+        return self.definition.get("nodes") or []
 
     @property
     def edges(self) -> list[dict[str, Any]]:
-        return list(self.definition.get("edges") or [])
+        return self.definition.get("edges") or []
 
     def splice(self, at: Place, index: int, before: list[Any], after: list[Any]) -> None:
         done = Splice(at, index, copied(before), copied(after))
@@ -86,14 +89,22 @@ class Pen:
 
     def swap(self, at: Place, index: int, after: dict[str, Any]) -> None:
         before = self.nodes[index] if at == "nodes" else self.edges[index]
-        if before != after:
+        if not same(before, after):
             self.splice(at, index, [before], [after])
 
-    def link(self, source: str, handle: str, target: str, index: int | None = None) -> None:
+    def rewire(self, edges: list[dict[str, Any]]) -> None:
+        """These connections in place of all: one splice of what differs, however much that is."""
+        first = _alike(self.edges, edges)
+        last = _alike(self.edges[first:][::-1], edges[first:][::-1])
+        before, after = self.edges[first : len(self.edges) - last], edges[first : len(edges) - last]
+        if before or after:
+            self.splice("edges", first, before, after)
+
+    def link(self, source: str, handle: str, target: str) -> None:
         """Draws a connection that is not there yet."""
         if not any(ends_of(edge) == (source, handle, target) for edge in self.edges):
-            index = len(self.edges) if index is None else index
-            self.splice("edges", index, [], [_edge(source, handle, target, self.edges)])
+            ids = {str(edge.get("id")) for edge in self.edges}
+            self.splice("edges", len(self.edges), [], [edge_of(source, handle, target, ids)])
 
     def unlink(self, index: int) -> None:
         self.splice("edges", index, [self.edges[index]], [])
@@ -110,10 +121,15 @@ def ends_of(edge: Mapping[str, Any]) -> tuple[str, str, str]:
     return edge["source"], edge.get("sourceHandle") or OUT, edge["target"]
 
 
-def _edge(source: str, handle: str, target: str, edges: list[dict[str, Any]]) -> dict[str, Any]:
-    """With an id, which React Flow wants."""
+def _alike(some: list[Any], others: list[Any]) -> int:
+    """With how many of the same objects both begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(some, others, strict=False)))
+
+
+def edge_of(source: str, handle: str, target: str, ids: set[str]) -> dict[str, Any]:
+    """With an id that is not among `ids`: React Flow wants one."""
     name = f"{source}-{target}" if handle == OUT else f"{source}-{handle}-{target}"
-    edge_id = numbered(name, {str(edge.get("id")) for edge in edges}, "-")
+    edge_id = numbered(name, ids, "-")
     edge = {"id": edge_id, "source": source, "target": target}
     return edge if handle == OUT else {**edge, "sourceHandle": handle}
 

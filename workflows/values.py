@@ -79,6 +79,17 @@ def copied(value: Any) -> Any:
     return [copied(item) for item in value] if isinstance(value, list) else value
 
 
+def same(one: Any, other: Any) -> bool:
+    """As JSON has it: in Python, true is 1, 1 is 1.0 and 0.0 is -0.0."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other and (not isinstance(one, float) or repr(one) == repr(other)))
+
+
 def clean_text(text: str) -> str:
     return text if text.isascii() and "\x00" not in text else UNKEEPABLE.sub("\ufffd", text)
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from executions.asked import asked
+from executions.asked import asked_at
 from executions.catalogue import PAGE
 from executions.engine import WorkflowEngine
 from executions.models import WorkflowExecution
@@ -100,5 +100,4 @@ def _tell(request: HttpRequest, outcomes: dict[str, list[str]], done_words: str,
 
 def _way_back(request: HttpRequest) -> str:
     """The list as it was asked for; read as any address is, so that it leads nowhere else."""
-    words: Any = QueryDict(request.POST.get("back", "")[:2_000])
-    return asked(words).address
+    return asked_at(request.POST.get("back", "")).address

@@ -6,6 +6,7 @@
   const state = () => document.getElementById("b-state");
   const form = () => document.getElementById("settings");
   const typed = new Map();  // name -> value: typed, and not yet on its way
+  const sent = new Map();  // on its way; typed again where it does not arrive, or going on would lose it
   let timer = 0;
 
   function say(words, isWrong = false) {
@@ -33,7 +34,12 @@
   // Requests go one after another; the revision is that of the page when one really leaves, not when it was asked for.
   document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
     if (ctx.request.method !== "POST") return;
-    if (ctx.sourceElement === form()) { clearTimeout(timer); typed.clear(); }
+    if (ctx.sourceElement === form()) {
+      clearTimeout(timer);
+      sent.clear();
+      for (const [name, value] of typed) sent.set(name, value);
+      typed.clear();
+    }
     ctx.fetch = (url, request) => {
       if (state()) request.body.set("revision", state().dataset.revision);
       say("Saving…");
@@ -57,7 +63,9 @@
   function fail(words, isAgain) {
     say(words, true);
     clearTimeout(timer);
-    if (isAgain) timer = setTimeout(() => save(true), RETRY_MS);
+    if (!isAgain) return;
+    for (const [name, value] of sent) if (!typed.has(name)) typed.set(name, value);
+    timer = setTimeout(() => save(true), RETRY_MS);
   }
   addEventListener("beforeunload", event => { if (state()?.hasAttribute("data-wrong")) event.preventDefault(); });
 

@@ -323,6 +323,25 @@ def test_what_is_typed_while_the_server_is_away_is_saved_when_it_is_back(visit: 
     assert outline(page) == ["Typed in the dark"]
 
 
+def test_going_on_after_a_save_that_failed_saves_it_all_the_same(visit: Visit) -> None:
+    visitor = visit()
+    visitor.expects_outage()
+    page = visitor.signed_in()
+    made(page)
+    add(page, "inp")
+    saved(page)
+    page.get_by_role("link", name=re.compile("^Add step")).click()
+    add(page, "upper")
+    page.route("**/steps/upper-case/", lambda route: route.abort("connectionrefused"), times=1)
+    page.get_by_label("Name").fill("Not to be lost")
+    expect(page.locator("#b-state")).to_contain_text("Not saved")
+    page.locator("#b-outline .b-step").first.click()
+    expect(page.locator("#step-title")).to_have_text("Input")
+    saved(page)
+    page.reload()
+    assert outline(page) == ["Input", "Not to be lost"]
+
+
 def test_what_is_typed_after_signing_out_elsewhere_is_saved_after_signing_in_again(visit: Visit) -> None:
     visitor = visit()
     visitor.expects(403)

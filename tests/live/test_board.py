@@ -290,6 +290,9 @@ async def test_a_question_of_any_shape_and_numbers_of_nothing_do_no_harm(
         execution_id, 10**17, asked="?status=%00&q=%ff'\"&before=x&when=between&since=0001-01-01", bottom=2**62
     )
     await reader.until(row(execution_id, "Pending"))
+    endless = await read(alice)
+    await endless.says(execution_id, asked="?" + "&" * 3_000 + "\ud800")
+    await endless.until(row(execution_id, "Pending"))
     await reader.says(execution_id)  # a second hello changes nothing
     await becomes(execution_id, "running")
     await reader.until(row(execution_id, "Running"))

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from executions.engine import WorkflowEngine
@@ -123,7 +125,10 @@ VERBS = (
 def test_an_archived_workflow_is_read_until_it_is_brought_back(workflow: Workflow, as_alice: Client) -> None:
     workflow.archive()
     assert "Add step" not in as_alice.get(at(workflow)).text
-    assert do(as_alice, workflow, "delete", "work").status_code == 403
+    forms = (("delete", "work"), ("publish",), ("restore", "1"), ("take-over", "1"), ("import-into",))
+    refused = [do(as_alice, workflow, *form, text=json.dumps(CHAIN)) for form in forms]
+    assert [answer.status_code for answer in refused] == [403] * len(forms)
+    assert all("is archived: bring it back before you change it" in answer.text for answer in refused)
     assert do(as_alice, workflow, "bring_back").status_code == 303
     assert "Add step" in as_alice.get(at(workflow)).text
     assert not stored(workflow).is_active
@@ -351,6 +356,27 @@ def test_lists_and_json_are_typed_as_text(workflow: Workflow, as_alice: Client) 
     assert "Allowed must be a JSON object; it is “{oops”." in as_alice.get(at(workflow, "step", "check")).text
 
 
+@pytest.mark.parametrize("place", ["²", "9" * 5000, "-1", "", "0", "x"])
+def test_a_place_that_no_row_has_arranges_nothing(place: str, workflow: Workflow, as_alice: Client) -> None:
+    for verb in ("remove", "up", "down"):
+        assert do(as_alice, workflow, "step", "in", do=f"{verb} fields.{place}").status_code == 303
+    assert data(workflow, "in") == {"label": "Take in", "fields": []}
+
+
+def test_what_was_done_is_told_in_at_most_as_many_words_as_are_kept(workflow: Workflow, as_alice: Client) -> None:
+    for letter in "xyz":
+        assert do(as_alice, workflow, "step", "work", htmx=True, label=letter * 400).status_code == 200
+    assert do(as_alice, workflow, "duplicate", "work").status_code == 303
+    assert [len(edit.words) for edit in workflow.edits.all()] == [300, 300]
+
+
+def test_true_is_not_one(workflow: Workflow, as_alice: Client) -> None:
+    for value in (True, 1, 1.0):
+        typed = json.dumps({**CHAIN, "value": value})
+        do(as_alice, workflow, "definition", definition=typed)
+        assert json.dumps(stored(workflow).definition["value"]) == json.dumps(value)
+
+
 def test_unknown_settings_policy_and_position_survive(alice: User, as_alice: Client) -> None:
     node = {
         "id": "a",
@@ -426,6 +452,16 @@ def test_undo_and_redo_survive_a_reload(workflow: Workflow, as_alice: Client, as
     assert "Redo: Deleted “Shout”" in as_bob.get(at(workflow)).text
     do(as_bob, workflow, "redo")
     assert order(workflow) == ["Take in", "Give out"]
+
+
+def test_the_page_reads_the_words_of_history_and_not_its_definitions(workflow: Workflow, as_alice: Client) -> None:
+    do(as_alice, workflow, "definition", definition=json.dumps({**CHAIN, "viewport": {}}))
+    do(as_alice, workflow, "undo")
+    do(as_alice, workflow, "redo")
+    with CaptureQueriesContext(connection) as asked:
+        assert "Rewrote the definition" in as_alice.get(at(workflow)).text
+    read = [query["sql"] for query in asked if "workflows_workflowedit" in query["sql"]]
+    assert len(read) == 2 and not [sql for sql in read if "splices" in sql]
 
 
 def test_nothing_to_undo_is_said(example: Workflow, owner: User, client: Client) -> None:

@@ -194,6 +194,27 @@ def test_deleting_keeps_whose_data_wins() -> None:
     assert drawn(done(made, edits.delete(made, "b"))) == "a>d a>c c>d"
 
 
+def test_deleting_a_step_that_stands_alone_touches_no_connection() -> None:
+    made = {key: value for key, value in definition(nodes="ab").items() if key != "edges"}
+    assert set(done(made, edits.delete(made, "a"))) == {"nodes"}
+
+
+def test_deleting_a_hub_draws_each_way_through_it_in_one_splice() -> None:
+    made = definition(*(f"{name}>x" for name in "abcd"), *(f"x>{name}" for name in "efgh"))
+    change = edits.delete(made, "x")
+    assert len(done(made, change)["edges"]) == 16
+    assert [splice.at for splice in change.splices] == ["edges", "nodes"]
+
+
+def test_deleting_what_would_leave_too_many_connections_is_refused_in_words() -> None:
+    names = [f"n{number}" for number in range(202)]
+    pairs = [(name, "x") for name in names[:101]] + [("x", name) for name in names[101:]]
+    nodes = [{"id": name, "type": "default"} for name in ("x", *names)]
+    made = {"nodes": nodes, "edges": [{"source": one, "target": two} for one, two in pairs]}
+    with pytest.raises(EditError, match="“x” leads 101 connections to 101: without it there would be too many"):
+        edits.delete(made, "x")
+
+
 def test_deleting_the_last_step_leaves_nothing() -> None:
     made = definition(nodes="a")
     assert done(made, edits.delete(made, "a")) == {"nodes": [], "edges": []}
@@ -317,3 +338,13 @@ def any_change(made: dict[str, Any], chance: random.Random) -> Change:
         lambda: edits.disconnect(made, one, "out", two),
     )
     return chance.choice(verbs)()
+
+
+@pytest.mark.parametrize(("old", "new"), [(True, 1), (0, False), (1, 1.0), ([True], [1]), (None, "absent")])
+def test_what_only_python_takes_for_equal_is_a_change(old: Any, new: Any) -> None:
+    made = definition("a>b")
+    made["nodes"][0]["data"]["given"] = old
+    data = {"label": "A"} if new == "absent" else {"label": "A", "given": new}
+    after = done(made, edits.configure(made, "a", data))
+    assert json.dumps(after["nodes"][0]["data"]) == json.dumps(data)
+    assert json.dumps(apply(made, edits.rewrite(made, after, "Rewrote it"))) == json.dumps(after)

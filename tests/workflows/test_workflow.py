@@ -207,6 +207,13 @@ def test_publishing_without_a_definition_publishes_the_draft(fresh: Workflow) ->
     assert version.definition == OTHER and as_stored(fresh).draft is None
 
 
+def test_publishing_publishes_the_draft_as_it_is_by_then(workflow: Workflow, alice: User) -> None:
+    other = Workflow.objects.get(pk=workflow.pk)
+    other.edit(renamed("Whisper"), alice)
+    workflow.publish(by=alice)
+    assert labels(workflow) == ["Take in", "Whisper", "Give out"]
+
+
 def test_publishing_ends_the_draft(fresh: Workflow) -> None:
     fresh.keep_draft(OTHER)
     fresh.publish(SMALL)
@@ -359,6 +366,12 @@ def test_typing_on_is_one_edit_and_another_persons_is_another(workflow: Workflow
     workflow.undo()
     workflow.undo()
     assert labels(workflow)[1] == "Shout"
+
+
+def test_what_was_typed_and_taken_back_is_no_edit(workflow: Workflow, alice: User) -> None:
+    for text in ("Shou", "Sho", "Shou", "Shout"):
+        workflow.edit(renamed(text), alice)
+    assert not workflow.edits.exists() and as_stored(workflow).draft is None
 
 
 def test_what_was_undone_cannot_be_redone_after_a_new_edit(workflow: Workflow, alice: User) -> None:

@@ -24,6 +24,10 @@ class EditQuerySet(models.QuerySet["WorkflowEdit"]):
     def undone(self) -> EditQuerySet:
         return self.filter(is_undone=True).order_by("pk")
 
+    def told(self) -> EditQuerySet:
+        """With the words and without the splices, which may be two whole definitions."""
+        return self.select_related("by").defer("splices")
+
     def since(self, revision: int) -> EditQuerySet:
         return self.filter(revision__gt=revision).order_by("revision")
 
@@ -61,7 +65,7 @@ class WorkflowEdit(models.Model):
         return joined(self.change, change)
 
     def write(self, change: Change, revision: int) -> None:
-        self.words, self.node, self.subject = change.words, change.node, change.subject
+        self.words, self.node, self.subject = change.words[:300], change.node, change.subject
         self.splices, self.revision = [asdict(splice) for splice in change.splices], revision
         self.at, self.is_undone = timezone.now(), False
         self.save()
@@ -73,7 +77,7 @@ def remember(workflow: Any, change: Change, by: Any) -> None:
     last = edits.order_by("-pk").first()
     both = last.takes_in(change, by) if last else None
     if last and both:
-        last.write(both, workflow.revision)
+        last.write(both, workflow.revision) if both.splices else last.delete()  # typed, and taken back: nothing to undo
         return
     edits.undone().delete()
     WorkflowEdit(workflow=workflow, by=by).write(change, workflow.revision)

@@ -38,7 +38,7 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
 class Workflow(models.Model):
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
-    # Protected: without owner and group a workflow is everybody\'s to see, so it is handed over before they go.
+    # Protected: without owner and group a workflow is everybody's to see, so it is handed over before they go.
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="workflows")
     group = models.ForeignKey("auth.Group", models.PROTECT, null=True, blank=True, related_name="workflows")
     is_active = models.BooleanField(default=True)
@@ -145,11 +145,11 @@ class Workflow(models.Model):
         Raises DefinitionError with every problem, and EditConflict where the draft has moved on since revision `seen`.
         Publishing what already runs makes no new version.
         """
-        definition = self.definition if definition is None else definition
-        errors = [problem for problem in definition_problems(definition) if problem.level == "error"]
-        if errors:
-            raise DefinitionError(errors)
         with transaction.atomic():
+            if definition is None:
+                self._take(seen)  # first: an edit that comes between reading and writing would be overwritten
+                definition = self.definition
+            refuse_errors(definition)
             self.keep_draft(definition, by, seen)
             version = self._version_of(definition, by, note)
             self.published, self.draft = version, None
@@ -161,9 +161,7 @@ class Workflow(models.Model):
 
         `note`: "up to Shout", where it is a part of the draft. Raises DefinitionError for what cannot run.
         """
-        errors = [problem for problem in definition_problems(definition) if problem.level == "error"]
-        if errors:
-            raise DefinitionError(errors)
+        refuse_errors(definition)
         facts = {"definition": definition, "created_by": by, "note": note[:500]}
         # Two who try the same draft at once make one row: there is a constraint, and who comes second reads.
         return self.versions.get_or_create(number=None, digest=digest(definition), defaults=facts)[0]
@@ -206,6 +204,12 @@ class Workflow(models.Model):
 
     def _runs(self, definition: Any) -> bool:
         return self.published is not None and self.published.digest == digest(definition)
+
+
+def refuse_errors(definition: Any) -> None:
+    errors = [problem for problem in definition_problems(definition) if problem.level == "error"]
+    if errors:
+        raise DefinitionError(errors)
 
 
 def definition_problems(definition: Any) -> list[Problem]:

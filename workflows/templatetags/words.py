@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -37,6 +38,14 @@ def step_icon(name: str) -> SafeString:
 def chip(status: str, word: str = "") -> SafeString:
     """A state as icon, word and colour."""
     return format_html('<span class="chip is-{}">{}{}</span>', status, icon(status), word or status.capitalize())
+
+
+@register.simple_tag
+@lru_cache(maxsize=8_192)
+def outline_step(step: Any, may_edit: bool, is_top: bool, is_selected: bool = False) -> SafeString:
+    """A step of the builder's outline. Kept: one of 2,000 changes while somebody types, and all are sent."""
+    names = {"step": step, "may_edit": may_edit, "is_top": is_top, "is_selected": is_selected}
+    return render_to_string("workflows/_outline_step.html", names)
 
 
 TIME = '<time datetime="{}" data-as="{}" title="{} UTC">{}</time>'

@@ -75,8 +75,8 @@ def builder(request: HttpRequest, workflow: Workflow, selected: str = "") -> Con
         "changes": _changes(workflow),
         "may_edit": can(request.user, "edit", workflow) and workflow.archived_at is None,
         "may_run": can(request.user, "run", workflow),
-        "undo": workflow.edits.done().select_related("by").first(),
-        "redo": workflow.edits.undone().first(),
+        "undo": workflow.edits.done().told().first(),
+        "redo": workflow.edits.undone().told().first(),
     }
 
 

@@ -22,7 +22,7 @@ Make = Callable[[Definition], Change]
 
 def meanwhile(workflow: Workflow, revision: int) -> list[WorkflowEdit]:
     """What was done to the draft since, newest first."""
-    return list(workflow.edits.since(max(revision, 0)).select_related("by").order_by("-revision")[:TOLD])
+    return list(workflow.edits.since(max(revision, 0)).told().order_by("-revision")[:TOLD])
 
 
 def conflict(request: HttpRequest, workflow: Workflow, make: Make | None) -> HttpResponse:

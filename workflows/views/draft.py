@@ -21,7 +21,7 @@ from workflows.models import Workflow
 from workflows.picker import choice, choices
 from workflows.splices import Change, Definition
 from workflows.steps import kind_of
-from workflows.values import parse
+from workflows.values import parse, same
 from workflows.views import build
 from workflows.views.build import builder, inspector, picker
 from workflows.views.conflict import REFUSALS, Make, conflict, in_place
@@ -80,7 +80,7 @@ def _typed(before: Definition, node_id: str, typed: Any, verb: str, place: str) 
     made = config.arranged(kind.Config, made, verb, place) if verb in ARRANGE else made
     made = {key: value for key, value in made.items() if key not in NAMES or str(value).strip()}
     for key in [*base, *made]:
-        if base.get(key, config.MISSING) != made.get(key, config.MISSING):
+        if not same(base.get(key, config.MISSING), made.get(key, config.MISSING)):
             data.pop(key, None) if key not in made else data.update({key: made[key]})
     return data
 

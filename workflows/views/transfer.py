@@ -21,7 +21,7 @@ from workflows.models import Workflow, WorkflowVersion
 from workflows.sayings import cut, listed
 from workflows.transfer import packed, unpacked
 from workflows.views.conflict import meanwhile
-from workflows.views.record import require, see_other, seen, workflow_for
+from workflows.views.record import editable, see_other, seen, workflow_for
 from workflows.views.versions import number_in, version_for
 
 LIMIT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 5 * 1024 * 1024
@@ -126,8 +126,7 @@ def import_new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def import_into(request: HttpRequest, workflow_id: int) -> HttpResponse:
     """Replaces the draft, as an edit that undo takes back. Name, description and tags stay."""
-    workflow = workflow_for(request, workflow_id)
-    require(request, "edit", workflow)
+    workflow = editable(request, workflow_id)
     if request.method == "GET":
         return render(request, "workflows/import.html", {"form": _without_name(ImportForm()), "workflow": workflow})
     form = _without_name(ImportForm(request.POST, request.FILES))

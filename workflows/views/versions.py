@@ -23,7 +23,7 @@ from workflows.models.workflow import definition_problems
 from workflows.permissions import can
 from workflows.portrait import portrait
 from workflows.views.conflict import meanwhile
-from workflows.views.record import require, see_other, seen, workflow_for
+from workflows.views.record import editable, see_other, seen, workflow_for
 from workflows.words import count
 
 PAGE = 20  # versions on a page of the list
@@ -62,8 +62,7 @@ class Differences:
 
 @require_http_methods(["GET", "POST"])
 def publish(request: HttpRequest, workflow_id: int) -> HttpResponse:
-    workflow = workflow_for(request, workflow_id)
-    require(request, "edit", workflow)
+    workflow = editable(request, workflow_id)
     if request.method == "GET":
         return render(request, "workflows/publish.html", _publish_page(workflow, NoteForm()))
     form = NoteForm(request.POST)
@@ -172,8 +171,7 @@ def version(request: HttpRequest, workflow_id: int, number: int) -> HttpResponse
 @require_http_methods(["GET", "POST"])
 def restore(request: HttpRequest, workflow_id: int, number: int) -> HttpResponse:
     """Publishes the definition of an earlier version as the next one. What was in the draft can be taken back."""
-    workflow = workflow_for(request, workflow_id)
-    require(request, "edit", workflow)
+    workflow = editable(request, workflow_id)
     one = version_for(workflow, number)
     status = _restored(request, workflow, one) if request.method == "POST" else 200
     if status == 303:
@@ -212,8 +210,7 @@ def _restore_page(workflow: Workflow, one: WorkflowVersion) -> Context:
 @require_POST
 def take_over(request: HttpRequest, workflow_id: int, number: int) -> HttpResponse:
     """Puts a version into the draft, to go on from there; undo brings back what was in it."""
-    workflow = workflow_for(request, workflow_id)
-    require(request, "edit", workflow)
+    workflow = editable(request, workflow_id)
     one = version_for(workflow, number)
     workflow.keep_draft(one.definition, request.user, words=f"Took over version {one.number}")
     state = "which runs now" if workflow.draft is None else "not published yet"
