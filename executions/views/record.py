@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from django.urls import reverse
 
 from executions.models import WorkflowExecution
 from executions.planner import State, fold
@@ -41,14 +40,3 @@ def require(request: HttpRequest, workflow: Workflow, verb: Verb = "run") -> Non
 def again(execution: WorkflowExecution) -> Verb:
     """What one must be allowed to do to run it once more: a draft is for those who may edit it."""
     return "edit" if execution.version.is_draft else "run"
-
-
-def see_other(name: str, *args: object) -> HttpResponse:
-    """After a POST: 303, so that a reload repeats nothing."""
-    return HttpResponseRedirect(reverse(name, args=args), status=303)
-
-
-def whole(request: HttpRequest, name: str) -> int | None:
-    """A whole number from the address; None for everything else, however long."""
-    text = request.GET.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from executions.engine import WorkflowEngine
 from executions.forms import FieldsForm, Given, RunForm, new_key
 from executions.models import WorkflowExecution
-from executions.views.record import again, execution_for, require, see_other
+from executions.views.record import again, execution_for, require
 from workflows import fields
 from workflows import steps as step_kinds
 from workflows.blueprint import Blueprint, blueprint_of
@@ -24,6 +24,7 @@ from workflows.fields import Field
 from workflows.graph import Graph, Node
 from workflows.models import Workflow, WorkflowVersion
 from workflows.permissions import visible_to
+from workflows.views.record import see_other
 from workflows.words import as_json
 
 PLANNED = 30  # steps that the run form tells of

@@ -16,9 +16,10 @@ from executions.engine import WorkflowEngine
 from executions.models import ExecutionLog, WorkflowExecution
 from executions.scene import Scene, scene
 from executions.timeline import lane
-from executions.views.record import again, execution_for, graph_of, require, see_other, state_of, whole
+from executions.views.record import again, execution_for, graph_of, require, state_of
 from workflows.graph import Graph
 from workflows.permissions import can
+from workflows.views.record import see_other, whole
 
 FIRST_PAINT = 200  # entries that the page shows at once
 WINDOW = 500  # entries that come when older ones are asked for

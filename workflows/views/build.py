@@ -21,7 +21,7 @@ from workflows.permissions import can
 from workflows.picker import choices
 from workflows.scene import Mark, end, scene
 from workflows.steps import config_errors, kind_of
-from workflows.views.record import require, workflow_for
+from workflows.views.record import may_edit, require, workflow_for
 
 Context = dict[str, Any]
 NEIGHBOURS = 200  # steps that are offered as those to run after
@@ -73,7 +73,7 @@ def builder(request: HttpRequest, workflow: Workflow, selected: str = "") -> Con
         "selected": selected,
         "last": last,
         "changes": _changes(workflow),
-        "may_edit": can(request.user, "edit", workflow) and workflow.archived_at is None,
+        "may_edit": may_edit(request, workflow),
         "may_run": can(request.user, "run", workflow),
         "undo": workflow.edits.done().told().first(),
         "redo": workflow.edits.undone().told().first(),

@@ -46,6 +46,11 @@ def editable(request: HttpRequest, workflow_id: int) -> Workflow:
     return workflow
 
 
+def may_edit(request: HttpRequest, workflow: Workflow) -> bool:
+    """What editable() would say."""
+    return workflow.archived_at is None and can(request.user, "edit", workflow)
+
+
 def seen(request: HttpRequest) -> int:
     """The draft's revision that stood in the page. A form without one counts as too old."""
     text = request.POST.get("revision", "")
@@ -55,3 +60,9 @@ def seen(request: HttpRequest) -> int:
 def see_other(name: str, *args: object) -> HttpResponse:
     """After a POST: 303, so that a reload repeats nothing."""
     return HttpResponseRedirect(reverse(name, args=args), status=303)
+
+
+def whole(request: HttpRequest, name: str) -> int | None:
+    """A whole number from the address; None for everything else, however long."""
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

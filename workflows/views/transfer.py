@@ -21,8 +21,8 @@ from workflows.models import Workflow, WorkflowVersion
 from workflows.sayings import cut, listed
 from workflows.transfer import packed, unpacked
 from workflows.views.conflict import meanwhile
-from workflows.views.record import editable, see_other, seen, workflow_for
-from workflows.views.versions import number_in, version_for
+from workflows.views.record import editable, see_other, seen, whole, workflow_for
+from workflows.views.versions import version_for
 
 LIMIT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 5 * 1024 * 1024
 SHOWN = 1024 * 1024  # bytes of a refused file that are shown to be mended
@@ -32,7 +32,7 @@ SHOWN = 1024 * 1024  # bytes of a refused file that are shown to be mended
 def export(request: HttpRequest, workflow_id: int) -> HttpResponse:
     """The draft, else what runs; with `?version=` one of its versions."""
     workflow = workflow_for(request, workflow_id)
-    version = version_for(workflow, number_in(request, "version") or 0) if request.GET.get("version") else None
+    version = version_for(workflow, whole(request, "version") or 0) if request.GET.get("version") else None
     response = HttpResponse(write(packed(workflow, version)), content_type="application/json")
     name = _file_name(workflow, version or (workflow.published if workflow.draft is None else None))
     response.headers["Content-Disposition"] = content_disposition_header(True, name) or ""

@@ -20,10 +20,9 @@ from workflows.changes import Difference, told
 from workflows.errors import DefinitionError, EditConflict, Problem
 from workflows.models import Workflow, WorkflowVersion
 from workflows.models.workflow import definition_problems
-from workflows.permissions import can
 from workflows.portrait import portrait
 from workflows.views.conflict import meanwhile
-from workflows.views.record import editable, see_other, seen, workflow_for
+from workflows.views.record import editable, may_edit, see_other, seen, whole, workflow_for
 from workflows.words import count
 
 PAGE = 20  # versions on a page of the list
@@ -121,7 +120,7 @@ def _told_problems(problems: list[Problem], definition: Any) -> Context:
 
 @require_safe
 def versions(request: HttpRequest, workflow_id: int) -> HttpResponse:
-    workflow, before = workflow_for(request, workflow_id), number_in(request, "before")
+    workflow, before = workflow_for(request, workflow_id), whole(request, "before")
     rows = _published_ones(workflow).select_related("created_by")
     found = list((rows.filter(number__lt=before) if before is not None else rows)[: PAGE + 1])
     earlier = [*found[1:], None]
@@ -132,7 +131,7 @@ def versions(request: HttpRequest, workflow_id: int) -> HttpResponse:
         "older": found[PAGE - 1].number if len(found) > PAGE else None,
         "before": before,
         "draft": Differences.between(_running(workflow), draft, FIRST) if draft is not None else None,
-        "may_edit": can(request.user, "edit", workflow),
+        "may_edit": may_edit(request, workflow),
     }
     return render(request, "workflows/versions.html", context)
 
@@ -148,7 +147,7 @@ def version(request: HttpRequest, workflow_id: int, number: int) -> HttpResponse
     """One version: what it does, what changed in it, and what sets it apart from any other (`?against=`)."""
     workflow = workflow_for(request, workflow_id)
     one = version_for(workflow, number)
-    against = number_in(request, "against")
+    against = whole(request, "against")
     other = _published_ones(workflow).filter(number=against) if against else _earlier(workflow, one)
     compared = other.first()
     context = {
@@ -158,7 +157,7 @@ def version(request: HttpRequest, workflow_id: int, number: int) -> HttpResponse
         "compared": compared,
         "differences": Differences.between(compared.definition, one.definition) if compared else None,
         "runs": workflow.published_id == one.pk,
-        "may_edit": can(request.user, "edit", workflow),
+        "may_edit": may_edit(request, workflow),
         "definition": one.definition,
         **portrait(one.definition),
     }
@@ -240,9 +239,3 @@ def _running(workflow: Workflow) -> Any:
 def _runs(workflow: Workflow, one: WorkflowVersion) -> bool:
     """Also where another number does the same."""
     return workflow.published is not None and workflow.published.digest == one.digest
-
-
-def number_in(request: HttpRequest, name: str) -> int | None:
-    """A whole number from the address; None for everything else, however long."""
-    text = request.GET.get(name, "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
