@@ -70,8 +70,10 @@
   }
 
   // What is typed while an answer is on its way is saved after it, and stands in the new form of the same step.
-  let kept = new Map(), keptFor = "";
+  // Focus that stood on what a change took away goes to undo, to the step, or to the outline: never to nowhere.
+  let kept = new Map(), keptFor = "", hadFocus = false;
   document.addEventListener("htmx:before:swap", () => {
+    hadFocus = document.activeElement !== document.body;
     kept = new Map(typed);
     keptFor = form()?.action ?? "";
     save();
@@ -80,6 +82,8 @@
     if (form()?.action === keptFor) for (const [name, value] of kept) fill(form().elements[name], value);
     const place = ctx.request.anchor && document.getElementById(ctx.request.anchor);
     if (place) place.focus();
+    const isLost = hadFocus && (document.activeElement === document.body || document.activeElement.disabled);
+    if (isLost) document.querySelector("#step-title, #q, #undo:enabled, #b-outline a")?.focus({ preventScroll: true });
     showSelected();
   });
 
