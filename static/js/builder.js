@@ -78,8 +78,11 @@
   }
 
   // What is typed while an answer is on its way is saved after it, and stands in the new form of the same step.
-  let kept = new Map(), keptFor = "";
+  // Focus that stood on what a change took away goes to undo, to the step, or where it came from: never to nowhere.
+  let kept = new Map(), keptFor = "", hadFocus = false, open;
   document.addEventListener("htmx:before:swap", () => {
+    hadFocus = document.activeElement !== document.body;
+    open = document.querySelector("#b-outline [aria-current]")?.getAttribute("href") ?? open;
     kept = new Map(typed);
     keptFor = form()?.action ?? "";
     save();
@@ -88,6 +91,10 @@
     if (form()?.action === keptFor) for (const [name, value] of kept) fill(form().elements[name], value);
     const place = ctx.request.anchor && document.getElementById(ctx.request.anchor);
     if (place) place.focus();
+    const isLost = hadFocus && (document.activeElement === document.body || document.activeElement.disabled);
+    const closed = isLost && !document.getElementById("step-title") && document.querySelector(`#b-outline a[href="${open}"]`);
+    if (closed) closed.focus();
+    else if (isLost) document.querySelector("#step-title, #q, #undo:enabled, #b-outline a")?.focus({ preventScroll: true });
     showSelected();
   });
 

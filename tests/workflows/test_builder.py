@@ -266,7 +266,7 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
 def test_a_broken_draft_offers_json_and_undo_alone(workflow: Workflow, as_alice: Client) -> None:
     workflow.keep_draft(CYCLE)
     text = as_alice.get(at(workflow)).text
-    assert "cannot be drawn" in text and "graph.cycle" in text and at(workflow, "definition") in text
+    assert "cannot be drawn" in text and "form a cycle" in text and at(workflow, "definition") in text
     assert do(as_alice, workflow, "delete", "work").status_code == 422
     assert as_alice.get(at(workflow, "step", "work")).status_code == 404
     do(as_alice, workflow, "undo")
