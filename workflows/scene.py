@@ -17,6 +17,7 @@ from workflows.errors import DefinitionError, Problem
 from workflows.graph import OUT, Edge, Graph, Node, sketch
 from workflows.models import Workflow
 from workflows.models.workflow import definition_problems
+from workflows.sayings import kind_label
 from workflows.steps import kind_of
 
 DRAWN = 300  # steps; a larger drawing can no longer be read
@@ -104,7 +105,7 @@ def _step(base: str, graph: Graph, node: Node, problems: list[Problem], above: s
     return Step(
         node_id=node.id,
         label=node.label,
-        kind=kind.label,
+        kind=kind_label(node.type),
         icon=kind.icon,
         after=() if is_plain else tuple(end(graph, edge) for edge in incoming),
         is_first=not incoming,

@@ -19,6 +19,7 @@ from workflows.graph import OUT, Graph, Node
 from workflows.models import Workflow
 from workflows.permissions import can
 from workflows.picker import choices
+from workflows.sayings import kind_label
 from workflows.scene import Mark, end, scene
 from workflows.steps import config_errors, kind_of
 from workflows.views.record import may_edit, require, workflow_for
@@ -106,7 +107,11 @@ def inspector(graph: Graph, node: Node) -> Context:
         errors.setdefault(place, []).append(text)
     return {
         "node": node,
-        "kind": {"label": kind.label, "icon": kind.icon, "help": kind.help},  # a class would be called by the template
+        "kind": {
+            "label": kind_label(node.type),
+            "icon": kind.icon,
+            "help": kind.help,
+        },  # a class would be called by the template
         "is_known": kind.kind == node.type,
         "settings": config.settings(kind.Config, node.data, errors),
         "after": [(edge, end(graph, edge)) for edge in graph.incoming[node.id]],
