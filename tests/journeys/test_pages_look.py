@@ -88,7 +88,7 @@ def places(server: Server) -> dict[str, str]:
         "new workflow": "/workflows/new/",
         "an example": f"/workflows/{example['Order']}/",
         "an awkward workflow": f"/workflows/{awkward}/",
-        "an awkward step": f"/workflows/{awkward}/steps/work/",
+        "an awkward step": f"/workflows/{awkward}/steps/side/",
         "steps to choose from": f"/workflows/{awkward}/steps/?after=in",
         "a new one": f"/workflows/{empty}/",
         "a draft with problems": f"/workflows/{wrong}/",

@@ -76,7 +76,7 @@ def example(db: None) -> Workflow:
 def test_the_page_says_in_words_what_publishing_changes(drafted: Workflow, as_bob: Client) -> None:
     response = as_bob.get(at("publish", drafted))
     assert "operation changed from “uppercase” to “lowercase”" in said(response)
-    assert f'href="/workflows/{drafted.pk}/steps/work/"' in response.text
+    assert f'href="{reverse("workflows:step", args=[drafted.pk, "work"])}"' in response.text
     assert "What changes since version 1" in said(response) and "1 change" in said(response)
 
 
