@@ -200,6 +200,13 @@ def test_a_search_without_a_find_changes_nothing_and_says_so(empty: Workflow, as
     assert stored(empty).definition["nodes"] == []
 
 
+def test_enter_without_a_word_adds_nothing(empty: Workflow, as_alice: Client) -> None:
+    for kind in ("", "zebra"):
+        response = do(as_alice, empty, "steps", kind=kind, q=" ")
+        assert response.status_code == 422 and "No step was chosen." in response.text
+    assert stored(empty).definition["nodes"] == []
+
+
 def test_the_picker_is_searched_by_plain_words(workflow: Workflow, as_alice: Client) -> None:
     headers = {**HTMX, "HX-Target": "div#kinds"}
     part = as_alice.get(at(workflow, "steps"), {"q": "upper"}, headers=headers).text

@@ -39,11 +39,11 @@ def steps(request: HttpRequest, workflow_id: int) -> HttpResponse:
 
 def _add(request: HttpRequest, workflow_id: int) -> HttpResponse:
     """A new step. Enter in the search field sends no kind: then it is the best that the search finds."""
-    typed = request.POST
-    found = choice(typed.get("kind", "")) or next(iter(choices(typed.get("q", ""))), None)
+    typed, words = request.POST, request.POST.get("q", "").strip()
+    found = choice(typed.get("kind", "")) or (next(iter(choices(words)), None) if words else None)
     if found is None:
-        error = EditError(f"No kind of step is called “{typed.get('q', '')[:60]}”. Choose one from the list.")
-        return _refused(request, editable(request, workflow_id), error)
+        why = f"No kind of step is called “{words[:60]}”." if words else "No step was chosen."
+        return _refused(request, editable(request, workflow_id), EditError(f"{why} Choose one from the list."))
     after, handle, beside = typed.get("after", ""), typed.get("handle") or OUT, "beside" in typed
 
     def make(before: Definition) -> Change:
