@@ -43,7 +43,8 @@ def _add(request: HttpRequest, workflow_id: int) -> HttpResponse:
     found = choice(typed.get("kind", "")) or (next(iter(choices(words)), None) if words else None)
     if found is None:
         why = f"No kind of step is called “{words[:60]}”." if words else "No step was chosen."
-        return _refused(request, editable(request, workflow_id), EditError(f"{why} Choose one from the list."))
+        error = EditError(f"{why} Choose one from the list.")
+        return _refused(request, editable(request, workflow_id), error, part="workflows/_parts.html")  # the list stays
     after, handle, beside = typed.get("after", ""), typed.get("handle") or OUT, "beside" in typed
 
     def make(before: Definition) -> Change:
