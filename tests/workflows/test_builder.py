@@ -129,6 +129,7 @@ def test_an_archived_workflow_is_read_until_it_is_brought_back(workflow: Workflo
     refused = [do(as_alice, workflow, *form, text=json.dumps(CHAIN)) for form in forms]
     assert [answer.status_code for answer in refused] == [403] * len(forms)
     assert all("is archived: bring it back before you change it" in answer.text for answer in refused)
+    assert as_alice.get(at(workflow, "steps")).status_code == 403, "no list of steps that cannot be added"
     assert do(as_alice, workflow, "bring_back").status_code == 303
     assert "Add step" in as_alice.get(at(workflow)).text
     assert not stored(workflow).is_active

@@ -22,7 +22,7 @@ from workflows.picker import choices
 from workflows.sayings import kind_label
 from workflows.scene import Mark, end, scene
 from workflows.steps import config_errors, kind_of
-from workflows.views.record import may_edit, require, workflow_for
+from workflows.views.record import editable, may_edit, workflow_for
 
 Context = dict[str, Any]
 NEIGHBOURS = 200  # steps that are offered as those to run after
@@ -55,8 +55,7 @@ def step(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def picker(request: HttpRequest, workflow_id: int) -> HttpResponse:
     """The builder with the kinds of step to choose from: for the place `after` a step, by one `handle` of it."""
-    workflow = workflow_for(request, workflow_id)
-    require(request, "edit", workflow)
+    workflow = editable(request, workflow_id)
     if request.headers.get("HX-Target", "").endswith("#kinds"):
         return render(request, "workflows/_kinds.html", {"choices": choices(request.GET.get("q", ""))})
     page = builder(request, workflow, request.GET.get("after", ""))
