@@ -120,7 +120,7 @@ def matching(user: Any, window: ExecutionWindow) -> QuerySet[WorkflowExecution]:
         "created_at__lt": window.until,
     }
     filters = {field: value for field, value in given.items() if value not in (None, [])}
-    return WorkflowExecution.objects.filter(visible(user, "workflow__"), **filters).defer(*HEAVY)
+    return WorkflowExecution.objects.roots().filter(visible(user, "workflow__"), **filters).defer(*HEAVY)
 
 
 def result_of(execution_id: int) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def newer_than(asked: Asked, sight: Sight, number: int, most: int) -> list[int]:
 def candidates(asked: Asked, sight: Sight, now: datetime) -> QuerySet[Any]:
     """The numbers of everything that an index answers, newest first."""
     workflows = sight.narrowed(asked.workflow)
-    rows: QuerySet[Any] = WorkflowExecution.objects.all()
+    rows: QuerySet[Any] = WorkflowExecution.objects.all() if asked.number else WorkflowExecution.objects.roots()
     if workflows is not None:
         rows = rows.filter(workflow__in=workflows)
     if asked.number is not None:

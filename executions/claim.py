@@ -195,6 +195,10 @@ NEW_ROW = [
     "owner",
     "fence",
     "nudges",
+    "priority",
+    "pause_before",
+    "depth",
+    "slot_key",
 ]
 
 
@@ -203,7 +207,7 @@ def _values(item: Opening, held: Held, workflow: Workflow, as_time: TimeForm) ->
     assert isinstance(held.blueprint, Blueprint)
     total = len(held.blueprint.graph.nodes)
     row = (workflow.pk, workflow.published_id, "running", as_json(held.given), 0, total, "", at, at)
-    return (*row, by, as_time(lease_end()), item.owner, held.fence, held.nudges)
+    return (*row, by, as_time(lease_end()), item.owner, held.fence, held.nudges, workflow.priority, "[]", 0, "")
 
 
 def look(execution_id: int, fence: int) -> Look | None:

@@ -13,20 +13,35 @@ from workflows import steps
 from workflows.errors import DefinitionError
 from workflows.fields import Field, check
 from workflows.graph import Graph, parse
+from workflows.policy import Policy, policy_of
 from workflows.steps.input import Input
 
 
 class Blueprint:
-    def __init__(self, definition: Any, max_parallel: int) -> None:
-        """Raises DefinitionError where the definition has no steps or a broken structure."""
-        self.graph: Graph = parse(definition, max_parallel)
+    """`graph`: what one execution walks. `whole`: what is drawn, with the bodies that children walk."""
+
+    def __init__(self, definition: Any, max_parallel: int, body: str | None = None) -> None:
+        """`body`: the step whose items this is for. Raises DefinitionError for no steps or a broken structure."""
+        self.whole: Graph = parse(definition, max_parallel)
+        self.graph = self.whole.within(body)
         self._steps: dict[str, steps.AnyStep] = {}
+        self._ways: dict[str, tuple[str, ...]] = {}
 
     def step(self, node_id: str) -> steps.AnyStep:
         """Raises ValidationError where the kind's Config has become stricter since the version was published."""
         if node_id not in self._steps:
             self._steps[node_id] = steps.make(self.graph.nodes[node_id])
         return self._steps[node_id]
+
+    def policy(self, node_id: str) -> Policy:
+        return policy_of(self.graph.nodes[node_id].data)
+
+    def handles(self, node_id: str) -> tuple[str, ...]:
+        """By which the step itself may leave."""
+        if node_id not in self._ways:
+            node = self.graph.nodes[node_id]
+            self._ways[node_id] = steps.kind_of(node).handles_of(node.data)
+        return self._ways[node_id]
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -59,17 +74,17 @@ class Version(Protocol):
 
 KEPT = 256
 _lock = Lock()  # pages, the engine's thread and the hub's all come here
-_blueprints: OrderedDict[tuple[str, int], Blueprint | DefinitionError] = OrderedDict()
+_blueprints: OrderedDict[tuple[str, int, str | None], Blueprint | DefinitionError] = OrderedDict()
 
 
-def blueprint_of(version: Version, max_parallel: int) -> Blueprint | DefinitionError:
+def blueprint_of(version: Version, max_parallel: int, body: str | None = None) -> Blueprint | DefinitionError:
     """Kept by content: a version never changes, and equal definitions share one."""
-    key = (version.digest, max_parallel)
+    key = (version.digest, max_parallel, body)
     with _lock:
         if blueprint := _blueprints.get(key):
             _blueprints.move_to_end(key)
             return blueprint
-    blueprint = _drawn(version, max_parallel)
+    blueprint = _drawn(version, max_parallel, body)
     with _lock:
         _blueprints[key] = blueprint
         while len(_blueprints) > KEPT:
@@ -77,8 +92,8 @@ def blueprint_of(version: Version, max_parallel: int) -> Blueprint | DefinitionE
     return blueprint
 
 
-def _drawn(version: Version, max_parallel: int) -> Blueprint | DefinitionError:
+def _drawn(version: Version, max_parallel: int, body: str | None) -> Blueprint | DefinitionError:
     try:
-        return Blueprint(version.definition, max_parallel)
+        return Blueprint(version.definition, max_parallel, body)
     except DefinitionError as error:
         return error

@@ -19,6 +19,7 @@ NODE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 MAX_NODES = 2_000
 MAX_EDGES = 10_000
 OUT = "out"
+EACH = "each"  # what is reachable by this handle is a body: it runs once for each item, as executions of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,31 @@ class Graph:
 
     def after(self, node_id: str) -> set[str]:
         """All that runs after a step."""
-        found: set[str] = set()
-        left = [node_id]
+        return self._reached(edge.target for edge in self.outgoing[node_id])
+
+    @cached_property
+    def bodies(self) -> dict[str, set[str]]:
+        """For each step that has one: the steps that run once for each of its items."""
+        firsts: dict[str, list[str]] = {}
+        for edge in self.edges:
+            if edge.handle == EACH:
+                firsts.setdefault(edge.source, []).append(edge.target)
+        return {node_id: self._reached(targets) for node_id, targets in firsts.items()}
+
+    def within(self, body: str | None) -> Graph:
+        """What one execution walks: a step's body, or all that is in no body. Bodies inside of it are left out."""
+        if not self.bodies:
+            return self
+        inside = set(self.nodes) if body is None else self.bodies.get(body, set())
+        inner = [steps for node_id, steps in self.bodies.items() if node_id in inside]
+        kept = inside.difference(*inner)
+        nodes = (node for node in self.nodes.values() if node.id in kept)
+        edges = (edge for edge in self.edges if edge.source in kept and edge.target in kept)
+        return Graph(nodes, edges, self.max_parallel)
+
+    def _reached(self, first: Iterable[str]) -> set[str]:
+        found = set(first)
+        left = list(found)
         while left:
             new = {edge.target for edge in self.outgoing[left.pop()]} - found
             found |= new
@@ -103,7 +127,10 @@ def check(definition: Any) -> list[Problem]:
     if shape:
         return shape
     problems = [*_node_problems(definition["nodes"]), *_edge_problems(definition)]
-    return problems or _cycle_problems(_build(definition))
+    if problems:
+        return problems
+    graph = _build(definition)
+    return _cycle_problems(graph) or list(_body_problems(graph))
 
 
 def _build(definition: dict[str, Any], max_parallel: int = 8) -> Graph:
@@ -182,6 +209,20 @@ def _cycle_problems(graph: Graph) -> list[Problem]:
     loop = _find_cycle(graph)
     path = " → ".join(f"“{node_id}”" for node_id in [*loop, loop[0]])
     return [Problem("graph.cycle", f"The steps form a cycle: {path}. A step cannot run after itself.", loop[0])]
+
+
+def _body_problems(graph: Graph) -> Iterable[Problem]:
+    """A body is closed: the only way into it is from the step whose items it is for."""
+    for owner, body in graph.bodies.items():
+        for edge in graph.edges:
+            is_door = edge.source == owner and edge.handle == EACH
+            if edge.target in body and edge.source not in body and not is_door:
+                source, target, loop = (graph.nodes[name].label for name in (edge.source, edge.target, owner))
+                text = (
+                    f"“{target}” runs once for each item of “{loop}”, and “{source}”, which leads there, does not. "
+                    f"What comes after all items follows “{loop}” by “done”."
+                )
+                yield Problem("graph.open_body", text, edge.target)
 
 
 def _find_cycle(graph: Graph) -> list[str]:

@@ -1,5 +1,15 @@
 from executions.models.execution import FINAL, ExecutionStatus, WorkflowExecution
 from executions.models.log import ExecutionLog, Kind
-from executions.models.wait import ExecutionWait
+from executions.models.presence import WorkerPresence
+from executions.models.wait import ExecutionWait, WaitKind
 
-__all__ = ["FINAL", "ExecutionLog", "ExecutionStatus", "ExecutionWait", "Kind", "WorkflowExecution"]
+__all__ = [
+    "FINAL",
+    "ExecutionLog",
+    "ExecutionStatus",
+    "ExecutionWait",
+    "Kind",
+    "WaitKind",
+    "WorkerPresence",
+    "WorkflowExecution",
+]

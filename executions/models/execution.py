@@ -15,6 +15,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from workflows.models.workflow import Priority
+
 
 class ExecutionStatus(models.TextChoices):
     PENDING = "pending"
@@ -25,6 +27,7 @@ class ExecutionStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+LIVE, ROOT, CHILD = Q(completed_at=None), Q(parent=None), Q(parent__isnull=False)
 FINAL = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
 CANCELLED_BY_USER = "Execution cancelled by user"
 
@@ -37,6 +40,10 @@ class ExecutionQuerySet(models.QuerySet["WorkflowExecution"]):
         """Free to be picked up: new, woken, or lost by its owner. The partial index answers this."""
         return self.live().filter(due_at__lte=now)
 
+    def roots(self) -> ExecutionQuerySet:
+        """Those that somebody started, without the children that carry a step of another execution."""
+        return self.filter(parent=None)
+
     def owned_by(self, owner: str) -> ExecutionQuerySet:
         return self.live().filter(owner=owner)
 
@@ -47,6 +54,10 @@ class WorkflowExecution(models.Model):
     status = models.CharField(max_length=9, choices=ExecutionStatus.choices, default=ExecutionStatus.PENDING)
     input_data = models.JSONField(default=dict)
     output_data = models.JSONField(null=True)
+    input_blobs = models.JSONField(
+        null=True, help_text="Top-level keys of the input that are kept as files: see blobs.py."
+    )
+    output_blobs = models.JSONField(null=True)
     error = models.JSONField(null=True, help_text="The error as the journal has it, with step and traceback.")
     error_message = models.TextField(blank=True)
     steps_done = models.PositiveIntegerField(default=0)
@@ -65,6 +76,26 @@ class WorkflowExecution(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
     )
 
+    paused_at = models.DateTimeField(null=True)
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    pause_before = models.JSONField(default=list, help_text="Steps before which it pauses, by node id.")
+
+    # A child carries a step of its parent: an item of a for-each (`body`: that step), or a called workflow.
+    parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children", db_index=False)
+    parent_node = models.CharField(max_length=64, null=True)
+    parent_attempt = models.PositiveIntegerField(null=True)
+    item_index = models.PositiveIntegerField(null=True)
+    body = models.CharField(max_length=64, null=True)
+    root = models.ForeignKey("self", models.CASCADE, null=True, related_name="descendants", db_index=False)
+    depth = models.PositiveSmallIntegerField(default=0)
+    failure_of = models.ForeignKey("self", models.SET_NULL, null=True, related_name="handlers", db_index=False)
+
+    priority = models.SmallIntegerField(default=Priority.NORMAL, choices=Priority.choices)
+    has_slot = models.BooleanField(null=True, help_text="None: its workflow has no limit. False: it waits for a slot.")
+    slot_key = models.CharField(max_length=64, default="", help_text="Those with the same one share a limit per key.")
+
     due_at = models.DateTimeField(default=timezone.now)
     owner = models.CharField(max_length=32, null=True)
     fence = models.PositiveIntegerField(default=0, help_text="Counts the claims; a write with an older one is refused.")
@@ -77,24 +108,41 @@ class WorkflowExecution(models.Model):
         # Every row pays for an index at each of its changes: these are the ones that lists, claims and retention need.
         indexes = (
             # The state comes last: its changes then stay on one leaf, and "the newest of a workflow" is read in order.
-            models.Index("workflow", F("id").desc(), "status", name="execution_workflow_newest"),
-            models.Index("status", F("id").desc(), name="execution_status"),
-            models.Index("due_at", condition=Q(completed_at=None), name="execution_due"),
+            # Children stay out of the lists, and so out of what lists read; SQLite wants the column all the same.
+            models.Index("workflow", F("id").desc(), "status", "parent", condition=ROOT, name="execution_workflow_newest"),
+            models.Index("status", F("id").desc(), "parent", condition=ROOT, name="execution_status"),
+            models.Index("priority", "due_at", condition=LIVE, name="execution_due"),
             # Only what a person started pays for this one.
             models.Index(
                 "started_by",
                 "workflow",
                 F("id").desc(),
+                "parent",
                 condition=Q(started_by__isnull=False),
                 name="execution_started_by",
             ),
             models.Index("retry_of", condition=Q(retry_of__isnull=False), name="execution_retry_of"),
+            models.Index("failure_of", condition=Q(failure_of__isnull=False), name="execution_failure_of"),
+            models.Index("root", condition=Q(root__isnull=False), name="execution_root"),
+            models.Index("parent", "parent_node", condition=LIVE & CHILD, name="execution_child_live"),
+            models.Index(
+                "parent",
+                "parent_node",
+                condition=CHILD & Q(status__in=("failed", "cancelled")),
+                name="execution_child_bad",
+            ),
+            models.Index("workflow", "slot_key", condition=LIVE & Q(has_slot__isnull=False), name="execution_slot"),
         )
         constraints = (
             models.UniqueConstraint(
                 fields=["workflow", "idempotency_key"],
                 condition=Q(idempotency_key__isnull=False),
                 name="one_execution_a_key",
+            ),
+            models.UniqueConstraint(
+                fields=["parent", "parent_node", "parent_attempt", "item_index"],
+                condition=CHILD,
+                name="one_child_an_item",
             ),
         )
 

@@ -13,6 +13,14 @@ from django.utils import timezone
 from workflows.values import require
 
 
+class WaitKind(models.TextChoices):
+    TIME = "time"
+    RETRY = "retry"
+    APPROVAL = "approval"
+    CALLBACK = "callback"
+    CHILD = "child"
+
+
 class WaitQuerySet(models.QuerySet["ExecutionWait"]):
     def open(self) -> WaitQuerySet:
         return self.filter(closed_at=None)
@@ -28,8 +36,14 @@ class ExecutionWait(models.Model):
     execution = models.ForeignKey("WorkflowExecution", models.CASCADE, related_name="waits")
     node = models.CharField(max_length=64)
     attempt = models.PositiveIntegerField(default=1)
+    kind = models.CharField(max_length=8, choices=WaitKind.choices, default=WaitKind.TIME)
     reason = models.CharField(max_length=200, blank=True)
+    asks = models.JSONField(null=True, help_text="Of an approval: title, message and the fields of its form.")
+    audience = models.TextField(
+        blank=True, help_text="Who may answer: “,u12,g3,” for user 12 and group 3; empty: who may run the workflow."
+    )
     due_at = models.DateTimeField(null=True)
+    lapsed_at = models.DateTimeField(null=True, help_text="When the owner took its time to be over: no answer counts.")
     answered_at = models.DateTimeField(null=True)
     answered_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
@@ -44,6 +58,11 @@ class ExecutionWait(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=["execution", "node"], condition=Q(closed_at=None), name="one_open_wait_a_step"
+            ),
+        )
+        indexes = (
+            models.Index(
+                "execution", condition=Q(kind="approval", closed_at=None, answered_at=None), name="wait_for_approval"
             ),
         )
 

@@ -81,7 +81,7 @@ def _seen(request: HttpRequest, workflow: Workflow, step: Node) -> Offer | None:
         return None
     if request.GET.get("offer") == "defaults":
         return Offer({})
-    newest = list(workflow.executions.order_by("-pk").values_list("pk", flat=True)[:LOOKED_BACK])
+    newest = list(workflow.executions.roots().order_by("-pk").values_list("pk", flat=True)[:LOOKED_BACK])
     ends = ExecutionLog.objects.filter(execution__in=newest, node=step.id, kind__in=ENDED).order_by("-execution")
     last = ends.values_list("execution", flat=True).first()
     seen = WorkflowEngine().step_data(last, step.id)["input"] if last else None

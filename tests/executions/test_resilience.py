@@ -192,9 +192,13 @@ def test_the_run_form_survives_a_step_without_data(as_alice: Client, alice: Any)
     assert as_alice.get(f"/workflows/{workflow.pk}/run/").status_code == 200
 
 
-def test_a_policy_that_is_not_followed_yet_is_a_warning() -> None:
+def test_a_policy_that_cannot_be_followed_is_an_error_at_its_field() -> None:
     from workflows.models.workflow import definition_problems
 
-    policy = {"attempts": 3, "on_failure": "continue"}
-    found = definition_problems({"nodes": [{"id": "a", "type": "default", "data": {"policy": policy}}], "edges": []})
-    assert [(problem.code, problem.level) for problem in found] == [("step.policy", "warning")]
+    def problems(policy: object) -> list[tuple[str, str | None, str]]:
+        nodes = [{"id": "a", "type": "default", "data": {"policy": policy}}]
+        return [(problem.code, problem.field, problem.level) for problem in definition_problems({"nodes": nodes})]
+
+    assert problems({"attempts": 3, "on_failure": "continue"}) == problems(None) == []
+    assert problems({"attempts": 0}) == [("step.policy", "policy.attempts", "error")]
+    assert problems([3])[0][0] == "step.policy"

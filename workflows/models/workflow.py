@@ -22,6 +22,12 @@ from workflows.splices import Change, Definition, apply
 from workflows.values import copied, require
 
 
+class Priority(models.IntegerChoices):
+    LOW = -1
+    NORMAL = 0
+    HIGH = 1
+
+
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
     def listed(self) -> WorkflowQuerySet:
         return self.filter(archived_at=None)
@@ -48,6 +54,44 @@ class Workflow(models.Model):
         help_text="How many steps of one execution may run at the same time; 1 is strictly one after another.",
     )
     time_zone = models.CharField(max_length=64, blank=True, help_text="Empty: the time zone of the installation.")
+    time_limit_s = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Seconds that one execution may take, waits included and pauses not; empty: no limit.",
+    )
+    keep_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Days for which an execution is kept after its end; empty: as the installation has it.",
+    )
+    concurrency = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many executions may be under way at the same time; the others wait. Empty: no limit.",
+    )
+    concurrency_key = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="A path into the input, such as customer.id: executions with the same value count as one group.",
+    )
+    concurrency_per_key = models.PositiveIntegerField(
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text="How many executions with the same value may be under way at the same time.",
+    )
+    priority = models.SmallIntegerField(
+        choices=Priority.choices, default=Priority.NORMAL, help_text="Which executions a worker takes first."
+    )
+    on_failure = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The workflow that is started when an execution of this one fails.",
+    )
     draft = models.JSONField(null=True, blank=True, help_text="The definition that is being edited, if it differs.")
     revision = models.PositiveIntegerField(default=0, editable=False, help_text="Counts the changes of the draft.")
     published = models.ForeignKey(

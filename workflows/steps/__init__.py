@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from workflows.errors import Problem
 from workflows.graph import Graph, Node
+from workflows.policy import ERROR, Policy, policy_of
 from workflows.steps.ai import AI
 from workflows.steps.base import RESERVED, Step
 from workflows.steps.check import Check
@@ -77,6 +78,12 @@ def problems(graph: Graph) -> list[Problem]:
     return sorted(found, key=lambda problem: problem.level)
 
 
+def handles_of(node: Node) -> tuple[str, ...]:
+    """By which a step can be left: those of its kind, and “error” where its failure leaves by it."""
+    own = kind_of(node).handles_of(node.data)
+    return (*own, ERROR) if policy_of(node.data).on_failure == ERROR and ERROR not in own else own
+
+
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
@@ -86,9 +93,8 @@ def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
         return
     yield from _config_problems(node, kind)
     yield from _handle_problems(node, kind, graph)
-    if node.data.get("policy"):
-        text = f"Step “{node.label}” has a failure policy, which this version keeps but does not follow yet."
-        yield Problem("step.policy", text, node.id, "policy", "warning")
+    for field, text in policy_errors(node.data):
+        yield Problem("step.policy", f"Step “{node.label}”: {text}", node.id, f"policy.{field}")
     for key in _config(node.data).keys() - kind.Config.model_fields.keys():
         text = f"Step “{node.label}” has the setting “{key[:80]}”, which “{kind.kind}” does not use."
         yield Problem("step.unknown_setting", text, node.id, key, "warning")
@@ -108,10 +114,21 @@ def config_errors(kind: type[AnyStep], data: dict[str, Any]) -> list[tuple[str, 
     return []
 
 
+def policy_errors(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with what follows a failure, as config_errors() has it."""
+    if data.get("policy") in (None, {}):
+        return []
+    try:
+        Policy.model_validate(data["policy"])
+    except ValidationError as error:
+        return [(".".join(map(str, item["loc"])), sentence(item)) for item in error.errors(include_url=False)]
+    return []
+
+
 def _handle_problems(node: Node, kind: type[AnyStep], graph: Graph) -> Iterable[Problem]:
     for edge in graph.outgoing[node.id]:
-        if edge.handle not in kind.handles:
-            has = ", ".join(f"“{handle}”" for handle in kind.handles)
+        if edge.handle not in (handles := handles_of(node)):
+            has = ", ".join(f"“{handle}”" for handle in handles)
             text = f"A connection leaves step “{node.label}” by “{edge.handle[:80]}”, but “{kind.kind}” has only {has}."
             yield Problem("graph.unknown_handle", text, node.id, "sourceHandle")
 

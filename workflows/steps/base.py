@@ -6,7 +6,7 @@ out as an outcome. To add a kind, copy a neighbour in this folder.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -36,14 +36,57 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """What people are asked: `fields` as in an input step. `people` and `groups`, by name, may answer; where both are
+    empty, all who may run the workflow."""
+
+    title: str = ""
+    message: str = ""
+    fields: Sequence[Mapping[str, Any]] = ()
+    people: Sequence[str] = ()
+    groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
-    """The step lets go until `until` (None: until somebody answers). No task, thread or memory is held meanwhile."""
+    """The step lets go until `until` (None: until somebody answers). No task, thread or memory is held meanwhile.
+
+    `ask`: people answer it, on a page. `callback`: whoever has its one-time address answers it. When it is over, the
+    step's `resume` gets the answer, which is None where the time came first.
+    """
 
     until: datetime | None = None
     reason: str = ""
+    ask: Ask | None = None
+    callback: bool = False
 
 
-Outcome = Done | Wait
+@dataclass(frozen=True, slots=True)
+class Each:
+    """The step's body runs once for each item, as a child execution with the input {"item", "index", **shared}.
+
+    At most `parallel` at a time. `resume` then gets {"items": outputs in order, null where one failed, "failed":
+    [{"index", "error"}], "count"}. `stop_on_failure`: the first failed item ends the others, and the step fails.
+    """
+
+    items: Sequence[Any]
+    parallel: int = 8
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    stop_on_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Another workflow runs as a child execution, in the version that is published when the call starts.
+
+    `resume` then gets {"execution", "status", "output", "error"}.
+    """
+
+    workflow: int
+    given: Mapping[str, Any]
+
+
+Outcome = Done | Wait | Each | Call
 
 
 @dataclass(slots=True)
@@ -98,8 +141,17 @@ class Step(Generic[C]):
         raise TypeError(f"{type(self).__name__} has no run()")
 
     def resume(self, data: Mapping[str, Any], answer: Any) -> Outcome:
-        """What follows when a wait is over. Pure and quick: it runs inside the engine's own loop."""
+        """What follows when a wait is over. Pure and quick: it runs inside the engine's own loop. May raise."""
         return Done(data)
+
+    def fan_out(self, data: Mapping[str, Any]) -> Each:
+        """For a kind whose run() answers with Each: the same again, after a restart. Pure."""
+        raise TypeError(f"{type(self).__name__} has no fan_out()")
+
+    @classmethod
+    def handles_of(cls, data: Mapping[str, Any]) -> tuple[str, ...]:
+        """The handles of one step, where they depend on its settings, which may be wrong or not there yet."""
+        return cls.handles
 
     @classmethod
     def upgrade(cls, old: dict[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _changes(workflow: Workflow) -> int | None:
 
 def last_execution(workflow: Workflow) -> tuple[Any, dict[str, Mark]]:
     """The newest execution and how each step fared in it. By the relation's names: this room does not know the next."""
-    executions: Any = workflow.executions
+    executions: Any = workflow.executions.roots()
     last = executions.order_by("-pk").select_related("version").only("status", "created_at", "version__number").first()
     if last is None:
         return None, {}
