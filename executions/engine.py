@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 
 from executions import claim, ending, live, story
 from executions.claim import Held, Opening
-from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
+from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from executions.story import known
 from executions.worker import Worker, worker_for_caller
 from workflows.blueprint import Blueprint, blueprint_of
@@ -132,6 +132,19 @@ class WorkflowEngine:
             if not execution.is_owned:
                 ending.cancel_unowned(execution, by)
             transaction.on_commit(lambda: _ring_both(execution.pk))
+        return True
+
+    def answer_wait(self, wait_id: int, answer: Any, *, by: Any = None) -> bool:
+        """Ends a wait by an answer; the execution goes on. True for the one call that did, and only while it is open.
+
+        Whether `by` may answer, and whether the answer fits, is answering.py's to say. Raises InputError for an answer
+        that cannot be kept.
+        """
+        with transaction.atomic():
+            wait = ExecutionWait.objects.select_related("execution").filter(pk=known(wait_id)).first()
+            if wait is None or not wait.answer_once(answer, by):
+                return False
+            transaction.on_commit(lambda: live.ring_engines(wait.execution_id))
         return True
 
     async def get_execution_status(self, execution_id: int) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from executions.data import Data, pack
 from executions.entry import Entry, as_json
-from executions.models import Kind
+from executions.models import Kind, WaitKind
 from executions.workshop import LINE_LENGTH, Ended, StillRunning
 from workflows.errors import InputError, WorkflowStepError
 from workflows.graph import Node
@@ -33,11 +33,8 @@ def _entry_for(ended: Ended, node: Node, incoming: Data, handles: tuple[str, ...
     match ended.outcome:
         case Done(output=Mapping() as output, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, pack(incoming, clean(dict(output)), handle), ended.took_ms)
-        case Wait(until=until, reason=reason):
-            if until is not None and until.tzinfo is None:
-                raise TypeError("Wait(until=…) must say its time zone.")
-            data = {"until": until.isoformat() if until else None, "reason": clean_text(reason)[:200]}
-            return Entry(Kind.WAITED, *told, data)
+        case Wait() as wait:
+            return Entry(Kind.WAITED, *told, _waited(wait))
         case StillRunning() as error:
             return Entry(Kind.ABANDONED, *told, {"reason": str(error)}, ended.took_ms)
         case asyncio.CancelledError() if is_stopping:
@@ -49,6 +46,20 @@ def _entry_for(ended: Ended, node: Node, incoming: Data, handles: tuple[str, ...
         case other:
             text = f"A step must answer with Done(an object, one of its handles) or Wait(…), not {other!r:.200}."
             return _failed(TypeError(text), ended, node)
+
+
+def _waited(wait: Wait) -> Data:
+    if wait.until is not None and wait.until.tzinfo is None:
+        raise TypeError("Wait(until=…) must say its time zone.")
+    until = wait.until.isoformat() if wait.until else None
+    data: Data = {"until": until, "reason": clean_text(wait.reason)[:200], "kind": kind_of(wait)}
+    if wait.ask:
+        data |= {"people": list(wait.ask.people), "groups": list(wait.ask.groups)}
+    return data
+
+
+def kind_of(wait: Wait) -> WaitKind:
+    return WaitKind.APPROVAL if wait.ask else WaitKind.CALLBACK if wait.callback else WaitKind.TIME
 
 
 def _failed(error: BaseException, ended: Ended, node: Node) -> Entry:

@@ -45,7 +45,9 @@ class NodeState:
     ended_at: datetime | None = None
     took_ms: int | None = None
     until: datetime | None = None
+    waits_for: str | None = None
     answer: Any = None
+    has_lapsed: bool = False  # its time came before any answer
 
 
 @dataclass(slots=True)
@@ -97,8 +99,9 @@ class State:
         elif entry.kind == "waited":
             until = entry.data.get("until")
             node.until = datetime.fromisoformat(until) if until else None
+            node.waits_for, node.answer = entry.data.get("kind", "time"), None
         elif entry.kind == "answered":
-            node.answer = entry.data.get("answer")
+            node.answer, node.has_lapsed = entry.data.get("answer"), bool(entry.data.get("due"))
         elif node.status in ENDED:
             self._end(node, entry)
         self._track(entry.node)

@@ -22,16 +22,16 @@ from executions import claim, planner
 from executions.data import Ledger
 from executions.entry import Entry
 from executions.journal import Closing, Journal, OwnershipLost, Unit
-from executions.models import ExecutionStatus, ExecutionWait, Kind
+from executions.models import ExecutionStatus, ExecutionWait, Kind, WaitKind
 from executions.models.execution import CANCELLED_BY_USER
-from executions.outcome import WorkerLost, entry_for
+from executions.outcome import WorkerLost, entry_for, kind_of
 from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.tracing import current_execution
 from executions.workshop import Ended, Line, Workshop
 from workflows import steps
 from workflows.blueprint import Blueprint
 from workflows.steps.base import StepContext, Wait
-from workflows.values import clean_text, copied
+from workflows.values import clean, clean_text, copied
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,9 @@ class Run:
         if node is None or node.status != "waiting" or node.attempt != wait.attempt:
             return
         by = wait.answered_by.get_username() if wait.answered_by else None
-        data = {"by": by, "answer": wait.answer, "due": wait.answered_at is None}
+        data: dict[str, Any] = {"by": by, "answer": wait.answer, "due": wait.answered_at is None}
+        if wait.kind in (WaitKind.APPROVAL, WaitKind.CALLBACK):
+            data["kind"] = wait.kind
         self._unit.closed.append(wait.node)
         self._note(Entry(Kind.ANSWERED, wait.node, wait.attempt, data))
 
@@ -240,7 +242,10 @@ class Run:
 
     def _open_wait(self, node: str, attempt: int, wait: Wait) -> None:
         row = ExecutionWait(execution_id=self.execution_id, node=node, attempt=attempt, due_at=wait.until)
-        row.reason = clean_text(wait.reason)[:200]
+        row.reason, row.kind = clean_text(wait.reason)[:200], kind_of(wait)
+        if wait.ask:
+            asks = {"title": wait.ask.title, "message": wait.ask.message, "fields": list(wait.ask.fields)}
+            row.asks, row.named = clean(asks), (wait.ask.people, wait.ask.groups)
         self._unit.opened.append(row)
         if wait.until:
             self._wake_at(wait.until)
