@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db.models import CharField, Exists, F, OuterRef, Q, Value
@@ -85,19 +84,14 @@ def may_answer(user: Any, wait: ExecutionWait) -> bool:
 
 
 def why_not(wait: ExecutionWait) -> str:
-    asked = " or ".join(audience_names(wait)) or "those who administer the workflow"
-    named = asked if wait.audience else "those who may run the workflow"
+    named = " or ".join(audience_names(wait)) or "those who may run the workflow"
     return f"This question is for {named} to answer."
 
 
 def audience_names(wait: ExecutionWait) -> list[str]:
-    """The user names and groups that are asked, as they are called today."""
-    marks = wait.audience.strip(",").split(",")
-    people = [int(mark[1:]) for mark in marks if mark.startswith("u")]
-    groups = [int(mark[1:]) for mark in marks if mark.startswith("g")]
-    users = get_user_model().objects.filter(pk__in=people).order_by("username") if people else ()
-    teams = Group.objects.filter(pk__in=groups).order_by("name") if groups else ()
-    return [user.get_username() for user in users] + [team.name for team in teams]
+    """The people and groups that are asked, as the step names them."""
+    asks = wait.asks or {}
+    return [str(name) for name in [*asks.get("people", ()), *asks.get("groups", ())]]
 
 
 def answerable_by(user: Any) -> WaitQuerySet:

@@ -46,9 +46,15 @@ class WaitQuerySet(models.QuerySet["ExecutionWait"]):
         """An answer would still count, as far as the wait itself says."""
         return self.open().filter(Q(due_at=None) | Q(due_at__gt=now), answered_at=None, lapsed_at=None)
 
-    def over(self, now: datetime) -> WaitQuerySet:
-        """Answered or due, and not yet in the journal."""
-        return self.open().filter(Q(answered_at__isnull=False) | Q(due_at__lte=now))
+    def lapse(self, now: datetime) -> None:
+        """Those whose time has come and that nobody has answered are over: from here on, no answer counts."""
+        due = self.open().filter(answered_at=None, lapsed_at=None, due_at__lte=now)
+        if due.exists():
+            due.update(lapsed_at=now)
+
+    def over(self) -> WaitQuerySet:
+        """Answered or lapsed, and not yet in the journal."""
+        return self.open().filter(Q(answered_at__isnull=False) | Q(lapsed_at__isnull=False))
 
 
 class ExecutionWait(models.Model):
@@ -73,7 +79,6 @@ class ExecutionWait(models.Model):
     closed_at = models.DateTimeField(null=True)
 
     objects = WaitQuerySet.as_manager()
-    named: tuple[Iterable[str], Iterable[str]] = ((), ())  # people and groups, until it is written
 
     class Meta:
         ordering = ("execution", "pk")

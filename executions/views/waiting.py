@@ -54,7 +54,7 @@ def listed(request: HttpRequest) -> HttpResponse:
     asks_me = list(rows.filter(answering.asked_of(request.user))[:MOST])
     others = list(rows.exclude(pk__in=[wait.pk for wait in asks_me])[: MOST - len(asks_me)])
     seen = _seen(request, [wait.execution_id for wait in (*asks_me, *others)])
-    groups = [("Asked of you", asks_me), ("Asked of others; you may answer in their place", others)]
+    groups = [("Asked of you", asks_me), ("Asked of others", others)]
     shown = [(title, [_row(wait, seen) for wait in waits]) for title, waits in groups if waits]
     context = {"groups": shown, "is_cut": len(asks_me) + len(others) >= MOST, "most": MOST}
     return render(request, "executions/waiting.html", context)
