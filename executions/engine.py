@@ -19,7 +19,7 @@ from django.db.models import Q
 from executions import children, claim, ending, live, slots, story
 from executions.aftermath import record
 from executions.claim import Held, Opening, Queued
-from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
+from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from executions.planner import State, fold
 from executions.repair import Repair
 from executions.repair import repair as repaired
@@ -205,6 +205,19 @@ class WorkflowEngine:
             if execution.has_slot is False:
                 slots.admit(execution.workflow_id)
             _ring_later(execution)
+        return True
+
+    def answer_wait(self, wait_id: int, answer: Any, *, by: Any = None) -> bool:
+        """Ends a wait by an answer; the execution goes on. True for the one call that did, and only while it is open.
+
+        Whether `by` may answer, and whether the answer fits, is answering.py's to say. Raises InputError for an answer
+        that cannot be kept.
+        """
+        with transaction.atomic():
+            wait = ExecutionWait.objects.select_related("execution").filter(pk=known(wait_id)).first()
+            if wait is None or not wait.answer_once(answer, by):
+                return False
+            transaction.on_commit(lambda: live.ring_engines(wait.execution_id))
         return True
 
     async def get_execution_status(self, execution_id: int) -> dict[str, Any] | None:

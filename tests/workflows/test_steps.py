@@ -21,7 +21,7 @@ from workflows.graph import Node, parse
 from workflows.steps import base
 
 DATA = {"name": "Ada", "age": 36, "tags": ["  One ", {"deep": "Two"}], "nothing": None, "yes": True}
-BUILT_IN = ("input", "check", "process", "ai", "output", "delay", "countdown", "default")
+BUILT_IN = ("input", "check", "process", "ai", "output", "delay", "countdown", "approval", "callback", "default")
 
 
 def problems(kind: str, data: Any = None, *edges: dict[str, Any]) -> list[Problem]:

@@ -19,7 +19,9 @@ from workflows.errors import Problem
 from workflows.graph import ERROR, Graph, Node
 from workflows.policy import Policy, policy_of
 from workflows.steps.ai import AI
+from workflows.steps.approval import Approval
 from workflows.steps.base import RESERVED, Step
+from workflows.steps.callback import Callback
 from workflows.steps.check import Check
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
@@ -45,7 +47,7 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
     return step
 
 
-for _step in (Input, Check, Process, AI, Output, Delay, Countdown, Default):
+for _step in (Input, Check, Process, AI, Output, Delay, Countdown, Approval, Callback, Default):
     register(_step)
 
 

@@ -95,6 +95,7 @@ class StepContext:
 
     `input`: the execution's input. `data`: what came along this step's edges, merged. `now`: the time at which the
     attempt began (UTC). `idempotency_key`: the same over retries and crashes; hand it to whatever you call.
+    `time_zone`: what a time without one means in this workflow; empty: that of the installation.
     """
 
     input: Mapping[str, Any]
@@ -104,6 +105,7 @@ class StepContext:
     now: datetime
     idempotency_key: str
     write: Callable[[str, str], object] = field(default=lambda level, text: None, repr=False)
+    time_zone: str = ""
 
     def log(self, text: str, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
         """Writes one line into the journal; it is on the page within moments, while the step goes on."""
