@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from workflows.errors import EditError
 from workflows.graph import OUT, Edge, Graph, Node
+from workflows.policy import ERROR
 from workflows.steps import handles_of, way
 
 
@@ -27,9 +28,10 @@ def ways(graph: Graph, node: Node) -> list[Way]:
 
 
 def free(graph: Graph, node: Node) -> str:
-    """Where the next step most likely goes: by the first way that leads nowhere yet, else by the first."""
+    """Where the next step most likely goes: by the first way that leads nowhere yet, else by the first. A failure is
+    never the way that somebody takes for granted."""
     handles, taken = handles_of(node), {edge.handle for edge in graph.outgoing[node.id]}
-    return next((handle for handle in handles if handle not in taken), handles[0])
+    return next((handle for handle in handles if handle not in taken and handle != ERROR), handles[0])
 
 
 def chosen(graph: Graph, node_id: str, handle: str) -> str:
