@@ -7,181 +7,275 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('executions', '0002_lists_read_in_order'),
-        ('workflows', '0003_limits_and_retention'),
+        ("executions", "0002_lists_read_in_order"),
+        ("workflows", "0003_limits_and_retention"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='WorkerPresence',
+            name="WorkerPresence",
             fields=[
-                ('owner', models.CharField(max_length=32, primary_key=True, serialize=False)),
-                ('host', models.CharField(max_length=200)),
-                ('started_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('seen_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("owner", models.CharField(max_length=32, primary_key=True, serialize=False)),
+                ("host", models.CharField(max_length=200)),
+                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("seen_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
         migrations.RemoveIndex(
-            model_name='workflowexecution',
-            name='execution_status',
+            model_name="workflowexecution",
+            name="execution_status",
         ),
         migrations.RemoveIndex(
-            model_name='workflowexecution',
-            name='execution_due',
+            model_name="workflowexecution",
+            name="execution_due",
         ),
         migrations.RemoveIndex(
-            model_name='workflowexecution',
-            name='execution_workflow_newest',
+            model_name="workflowexecution",
+            name="execution_workflow_newest",
         ),
         migrations.RemoveIndex(
-            model_name='workflowexecution',
-            name='execution_started_by',
+            model_name="workflowexecution",
+            name="execution_started_by",
         ),
         migrations.AddField(
-            model_name='executionwait',
-            name='asks',
-            field=models.JSONField(help_text='Of an approval: title, message and the fields of its form.', null=True),
+            model_name="executionwait",
+            name="asks",
+            field=models.JSONField(help_text="Of an approval: title, message and the fields of its form.", null=True),
         ),
         migrations.AddField(
-            model_name='executionwait',
-            name='audience',
-            field=models.TextField(blank=True, help_text='Who may answer: “,u12,g3,” for user 12 and group 3; empty: who may run the workflow.'),
+            model_name="executionwait",
+            name="audience",
+            field=models.TextField(
+                blank=True,
+                help_text="Who may answer: “,u12,g3,” for user 12 and group 3; empty: who may run the workflow.",
+            ),
         ),
         migrations.AddField(
-            model_name='executionwait',
-            name='kind',
-            field=models.CharField(choices=[('time', 'Time'), ('retry', 'Retry'), ('approval', 'Approval'), ('callback', 'Callback'), ('child', 'Child')], default='time', max_length=8),
+            model_name="executionwait",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("time", "Time"),
+                    ("retry", "Retry"),
+                    ("approval", "Approval"),
+                    ("callback", "Callback"),
+                    ("child", "Child"),
+                ],
+                default="time",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='executionwait',
-            name='lapsed_at',
-            field=models.DateTimeField(help_text='When the owner took its time to be over: no answer counts.', null=True),
+            model_name="executionwait",
+            name="lapsed_at",
+            field=models.DateTimeField(
+                help_text="When the owner took its time to be over: no answer counts.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='body',
+            model_name="workflowexecution",
+            name="body",
             field=models.CharField(max_length=64, null=True),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='depth',
+            model_name="workflowexecution",
+            name="depth",
             field=models.PositiveSmallIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='failure_of',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='handlers', to='executions.workflowexecution'),
+            model_name="workflowexecution",
+            name="failure_of",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="handlers",
+                to="executions.workflowexecution",
+            ),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='has_slot',
-            field=models.BooleanField(help_text='None: its workflow has no limit. False: it waits for a slot.', null=True),
+            model_name="workflowexecution",
+            name="has_slot",
+            field=models.BooleanField(
+                help_text="None: its workflow has no limit. False: it waits for a slot.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='input_blobs',
-            field=models.JSONField(help_text='Top-level keys of the input that are kept as files: see blobs.py.', null=True),
+            model_name="workflowexecution",
+            name="input_blobs",
+            field=models.JSONField(
+                help_text="Top-level keys of the input that are kept as files: see blobs.py.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='item_index',
+            model_name="workflowexecution",
+            name="item_index",
             field=models.PositiveIntegerField(null=True),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='output_blobs',
+            model_name="workflowexecution",
+            name="output_blobs",
             field=models.JSONField(null=True),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='parent',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='executions.workflowexecution'),
+            model_name="workflowexecution",
+            name="parent",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="children",
+                to="executions.workflowexecution",
+            ),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='parent_attempt',
+            model_name="workflowexecution",
+            name="parent_attempt",
             field=models.PositiveIntegerField(null=True),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='parent_node',
+            model_name="workflowexecution",
+            name="parent_node",
             field=models.CharField(max_length=64, null=True),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='pause_before',
-            field=models.JSONField(default=list, help_text='Steps before which it pauses, by node id.'),
+            model_name="workflowexecution",
+            name="pause_before",
+            field=models.JSONField(default=list, help_text="Steps before which it pauses, by node id."),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='paused_at',
+            model_name="workflowexecution",
+            name="paused_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='paused_by',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="workflowexecution",
+            name="paused_by",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='priority',
-            field=models.SmallIntegerField(choices=[(-1, 'Low'), (0, 'Normal'), (1, 'High')], default=0),
+            model_name="workflowexecution",
+            name="priority",
+            field=models.SmallIntegerField(choices=[(-1, "Low"), (0, "Normal"), (1, "High")], default=0),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='root',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='descendants', to='executions.workflowexecution'),
+            model_name="workflowexecution",
+            name="root",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="descendants",
+                to="executions.workflowexecution",
+            ),
         ),
         migrations.AddField(
-            model_name='workflowexecution',
-            name='slot_key',
-            field=models.CharField(default='', help_text='Those with the same one share a limit per key.', max_length=64),
+            model_name="workflowexecution",
+            name="slot_key",
+            field=models.CharField(
+                default="", help_text="Those with the same one share a limit per key.", max_length=64
+            ),
         ),
         migrations.AddIndex(
-            model_name='executionwait',
-            index=models.Index(models.F('execution'), condition=models.Q(('answered_at', None), ('closed_at', None), ('kind', 'approval')), name='wait_for_approval'),
+            model_name="executionwait",
+            index=models.Index(
+                models.F("execution"),
+                condition=models.Q(("answered_at", None), ("closed_at", None), ("kind", "approval")),
+                name="wait_for_approval",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('workflow'), models.OrderBy(models.F('id'), descending=True), models.F('status'), models.F('parent'), condition=models.Q(('parent', None)), name='execution_workflow_newest'),
+            model_name="workflowexecution",
+            index=models.Index(
+                models.F("workflow"),
+                models.OrderBy(models.F("id"), descending=True),
+                models.F("status"),
+                models.F("parent"),
+                condition=models.Q(("parent", None)),
+                name="execution_workflow_newest",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('status'), models.OrderBy(models.F('id'), descending=True), models.F('parent'), condition=models.Q(('parent', None)), name='execution_status'),
+            model_name="workflowexecution",
+            index=models.Index(
+                models.F("status"),
+                models.OrderBy(models.F("id"), descending=True),
+                models.F("parent"),
+                condition=models.Q(("parent", None)),
+                name="execution_status",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('priority'), models.F('due_at'), condition=models.Q(('completed_at', None)), name='execution_due'),
+            model_name="workflowexecution",
+            index=models.Index(
+                models.F("priority"),
+                models.F("due_at"),
+                condition=models.Q(("completed_at", None)),
+                name="execution_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('started_by'), models.F('workflow'), models.OrderBy(models.F('id'), descending=True), models.F('parent'), condition=models.Q(('started_by__isnull', False)), name='execution_started_by'),
+            model_name="workflowexecution",
+            index=models.Index(
+                models.F("started_by"),
+                models.F("workflow"),
+                models.OrderBy(models.F("id"), descending=True),
+                models.F("parent"),
+                condition=models.Q(("started_by__isnull", False)),
+                name="execution_started_by",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('failure_of'), condition=models.Q(('failure_of__isnull', False)), name='execution_failure_of'),
+            model_name="workflowexecution",
+            index=models.Index(
+                models.F("failure_of"), condition=models.Q(("failure_of__isnull", False)), name="execution_failure_of"
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('root'), condition=models.Q(('root__isnull', False)), name='execution_root'),
+            model_name="workflowexecution",
+            index=models.Index(models.F("root"), condition=models.Q(("root__isnull", False)), name="execution_root"),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('parent'), models.F('parent_node'), condition=models.Q(('completed_at', None), ('parent__isnull', False)), name='execution_child_live'),
+            model_name="workflowexecution",
+            index=models.Index(
+                models.F("parent"),
+                models.F("parent_node"),
+                condition=models.Q(("completed_at", None), ("parent__isnull", False)),
+                name="execution_child_live",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('parent'), models.F('parent_node'), condition=models.Q(('parent__isnull', False), ('status__in', ('failed', 'cancelled'))), name='execution_child_bad'),
+            model_name="workflowexecution",
+            index=models.Index(
+                models.F("parent"),
+                models.F("parent_node"),
+                condition=models.Q(("parent__isnull", False), ("status__in", ("failed", "cancelled"))),
+                name="execution_child_bad",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflowexecution',
-            index=models.Index(models.F('workflow'), models.F('slot_key'), condition=models.Q(('completed_at', None), ('has_slot__isnull', False)), name='execution_slot'),
+            model_name="workflowexecution",
+            index=models.Index(
+                models.F("workflow"),
+                models.F("slot_key"),
+                condition=models.Q(("completed_at", None), ("has_slot__isnull", False)),
+                name="execution_slot",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workflowexecution',
-            constraint=models.UniqueConstraint(condition=models.Q(('parent__isnull', False)), fields=('parent', 'parent_node', 'parent_attempt', 'item_index'), name='one_child_an_item'),
+            model_name="workflowexecution",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("parent__isnull", False)),
+                fields=("parent", "parent_node", "parent_attempt", "item_index"),
+                name="one_child_an_item",
+            ),
         ),
     ]

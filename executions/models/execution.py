@@ -109,7 +109,9 @@ class WorkflowExecution(models.Model):
         indexes = (
             # The state comes last: its changes then stay on one leaf, and "the newest of a workflow" is read in order.
             # Children stay out of the lists, and so out of what lists read; SQLite wants the column all the same.
-            models.Index("workflow", F("id").desc(), "status", "parent", condition=ROOT, name="execution_workflow_newest"),
+            models.Index(
+                "workflow", F("id").desc(), "status", "parent", condition=ROOT, name="execution_workflow_newest"
+            ),
             models.Index("status", F("id").desc(), "parent", condition=ROOT, name="execution_status"),
             models.Index("priority", "due_at", condition=LIVE, name="execution_due"),
             # Only what a person started pays for this one.
