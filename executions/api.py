@@ -25,6 +25,7 @@ from executions.schemas import (
     LogWindow,
     WorkflowExecuteRequest,
 )
+from executions.story import output_of
 from workflows.api import REFUSALS, part, user_of, workflow_for
 from workflows.errors import WorkflowExecutionError
 from workflows.permissions import Verb, can, visible
@@ -124,10 +125,11 @@ def matching(user: Any, window: ExecutionWindow) -> QuerySet[WorkflowExecution]:
 
 
 def result_of(execution_id: int) -> dict[str, Any]:
-    execution = WorkflowExecution.objects.only("status", "output_data", "error_message").get(pk=execution_id)
+    rows = WorkflowExecution.objects.only("status", "output_data", "output_blobs", "error_message")
+    execution = rows.get(pk=execution_id)
     return {
         "execution_id": execution.pk,
         "status": execution.status,
-        "output_data": execution.output_data,
+        "output_data": output_of(execution),
         "error_message": execution.error_message,
     }

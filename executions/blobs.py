@@ -10,6 +10,7 @@ import errno
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +19,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
 from executions.entry import as_json
-from workflows.errors import StepstreamError, WorkflowStepError
+from workflows.errors import WorkflowExecutionError, WorkflowStepError
 
 Data = dict[str, Any]
 Refs = dict[str, dict[str, Any]]  # key -> {"sha256", "bytes"}; of a bundle also "keys": how many it holds
@@ -46,7 +47,7 @@ class NotWritten(WorkflowStepError):
     """A large value could not be written to the data folder."""
 
 
-class NotReadable(StepstreamError):
+class NotReadable(WorkflowExecutionError):
     """A large value of this execution cannot be read."""
 
     code = "execution.data"
@@ -67,22 +68,57 @@ def split(execution_id: int, values: Data, limit: int | None = None) -> tuple[Da
         return values, None
     refs = {key: _written(execution_id, texts[key]) for key in alone}
     if bundled:
-        whole = b"{%s}" % b",".join((as_json(key) or "").encode() + b":" + texts[key] for key in bundled)
-        refs[_free_name(values)] = {**_written(execution_id, whole), "keys": len(bundled)}
+        bundle = b"{%s}" % b",".join((as_json(key) or "").encode() + b":" + texts[key] for key in bundled)
+        refs[_free_name(values)] = {**_written(execution_id, bundle), "keys": len(bundled)}
     left = {*alone, *bundled}
     return {key: value for key, value in values.items() if key not in left}, refs
 
 
 def join(execution_id: int, values: Data, refs: Refs | None) -> Data:
     """The whole again, from what split() gave. Raises NotReadable where a file is gone or is not what was written."""
-    whole = dict(values)
+    joined = dict(values)
     for key, ref in (refs or {}).items():
         value = json.loads(content(execution_id, key, ref))
-        if "keys" in ref:
-            whole.update(value)
-        else:
-            whole[key] = value
-    return whole
+        joined.update(value if "keys" in ref else {key: value})
+    return joined
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """Stands in for a value that is kept in a file, until somebody wants to have it."""
+
+    execution_id: int
+    key: str
+    digest: str
+    size: int  # bytes of JSON
+
+    def text(self) -> bytes:
+        """Its JSON. Raises NotReadable."""
+        return content(self.execution_id, self.key, {"sha256": self.digest, "bytes": self.size})
+
+    def head(self, size: int) -> str:
+        """The first bytes of its JSON, unchecked: to be looked at. Raises NotReadable."""
+        try:
+            with _files().open(_name(self.execution_id, self.digest)) as file:
+                start: bytes = file.read(size)
+        except (OSError, ValueError):
+            start = self.text()[:size]  # which says why
+        return start.decode(errors="ignore")
+
+
+def outline(execution_id: int, values: Data, refs: Refs | None) -> Data:
+    """As join(), with a Large in the place of each value that has a file of its own. Raises NotReadable."""
+    refs = refs or {}
+    bundles = {key: ref for key, ref in refs.items() if "keys" in ref}
+    larges = {key: Large(execution_id, key, ref["sha256"], ref["bytes"]) for key, ref in refs.items()}
+    return join(execution_id, values, bundles) | {key: large for key, large in larges.items() if key not in bundles}
+
+
+def whole(data: Any) -> Any:
+    """The same with every Large replaced by its value. Raises NotReadable."""
+    if isinstance(data, Large):
+        return json.loads(data.text())
+    return {key: whole(value) for key, value in data.items()} if isinstance(data, dict) else data
 
 
 def content(execution_id: int, key: str, ref: Mapping[str, Any]) -> bytes:

@@ -72,7 +72,7 @@ class Ledger:
             self._release(entry.node)
         elif entry.kind in ("completed", "reused"):
             incoming = self.incoming.pop(entry.node, {})
-            self.accumulated[entry.node] = {**incoming, **unpack(incoming, entry.data)}
+            self.accumulated[entry.node] = {**incoming, **unpack(incoming, _told(entry))}
 
     def result(self, state: State) -> Data:
         """The execution's output: the accumulated data of every leaf that completed, merged in definition order."""
@@ -106,13 +106,22 @@ def replay(graph: Graph, given: Data, entries: Iterator[E]) -> Iterator[tuple[E,
         state.apply(entry)
         if entry.kind in ("completed", "reused"):
             # A version that somebody broke by hand has lost the step: what it added is all that is left to say.
-            yield entry, incoming, unpack(incoming, entry.data) if entry.node in graph.nodes else entry.data["added"]
+            packed = _told(entry)
+            yield entry, incoming, unpack(incoming, packed) if entry.node in graph.nodes else packed["added"]
         elif entry.kind in ("failed", "retried", "cancelled", "abandoned") and entry.node:
             yield entry, incoming, None
 
 
+def _told(entry: Entry) -> Mapping[str, Any]:
+    """Its data. Where some of what it added is kept in files, whoever read those has put the whole into `added`."""
+    added = getattr(entry, "added", None)
+    return entry.data if added is None else {**entry.data, "added": added}
+
+
 def _same(left: Any, right: Any) -> bool:
     """Equal and of one type all the way down: 1, 1.0 and True are different data."""
+    if left is right:
+        return True
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):

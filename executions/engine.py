@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from executions import claim, ending, live, story
+from executions import blobs, claim, ending, live, story
 from executions.claim import Held, Opening
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from executions.story import known
@@ -110,7 +110,7 @@ class WorkflowEngine:
         old = WorkflowExecution.objects.select_related("version").filter(pk=known(execution_id)).first()
         if old is None:
             raise WorkflowExecutionError(f"Execution {execution_id} not found.")
-        return self.submit(old.workflow_id, old.input_data, by=by, retry_of=old)
+        return self.submit(old.workflow_id, story.input_of(old), by=by, retry_of=old)
 
     async def cancel_execution(self, execution_id: int, *, by: Any = None) -> bool:
         """Asks for the end and waits up to two seconds for it. True where this call asked first."""
@@ -150,11 +150,7 @@ class WorkflowEngine:
 
     def step_data(self, execution_id: int, node_id: str) -> dict[str, Any]:
         """{"input", "output"} of the last attempt of a step that ended; None where there is nothing yet."""
-        found: dict[str, Any] = {"input": None, "output": None}
-        for entry, seen, made in story.replayed(execution_id):
-            if entry.node == node_id:
-                found = {"input": seen, "output": made}
-        return found
+        return {which: blobs.whole(value) for which, value in story.step_data(execution_id, node_id).items()}
 
     async def _opened(self, worker: Worker, opening: Opening) -> Held:
         try:
@@ -214,8 +210,12 @@ def _blueprint(version: WorkflowVersion, workflow: Workflow) -> Blueprint:
 
 
 def _result(execution_id: int) -> ExecutionResult:
-    names = ("status", "output_data", "error", "error_message")
-    return _ended(execution_id, *WorkflowExecution.objects.values_list(*names).get(pk=execution_id))
+    row = WorkflowExecution.objects.only("status", "output_data", "output_blobs", "error", "error_message")
+    return _of_row(row.get(pk=execution_id))
+
+
+def _of_row(row: WorkflowExecution) -> ExecutionResult:
+    return _ended(row.pk, row.status, story.output_of(row), row.error, row.error_message)
 
 
 def _ended(execution_id: int, status: str, output: Any, error: Any, message: str) -> ExecutionResult:

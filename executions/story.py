@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from executions import blobs
 from executions.data import replay
 from executions.models import ExecutionLog, Kind, WorkflowExecution
 from workflows.errors import DefinitionError
@@ -23,9 +24,31 @@ def status(execution_id: int) -> dict[str, Any] | None:
     if row is None:
         return None
     row.steps_done = row.steps_done if row.is_final else _steps_done(row)
-    names = "id workflow_id status input_data output_data error_message error created_at started_at completed_at"
+    names = "id workflow_id status error_message error created_at started_at completed_at"
     names += " duration_ms steps_done steps_total cancel_requested_at"
-    return {name: getattr(row, name) for name in names.split()} | {"version": row.version.number}
+    told = {name: getattr(row, name) for name in names.split()} | {"version": row.version.number}
+    return told | {"input_data": input_of(row), "output_data": output_of(row)}
+
+
+def input_of(row: WorkflowExecution) -> dict[str, Any]:
+    """Its input, whole. Raises NotReadable."""
+    whole: dict[str, Any] = blobs.whole(input_outline(row))
+    return whole
+
+
+def output_of(row: WorkflowExecution) -> dict[str, Any] | None:
+    """Its output, whole; None where it has none. Raises NotReadable."""
+    whole: dict[str, Any] | None = blobs.whole(output_outline(row))
+    return whole
+
+
+def input_outline(row: WorkflowExecution) -> dict[str, Any]:
+    """Its input, with a blobs.Large for what is kept in a file."""
+    return blobs.outline(row.pk, row.input_data, row.input_blobs)
+
+
+def output_outline(row: WorkflowExecution) -> dict[str, Any] | None:
+    return None if row.output_data is None else blobs.outline(row.pk, row.output_data, row.output_blobs)
 
 
 def _steps_done(row: WorkflowExecution) -> int:
@@ -46,7 +69,8 @@ def attempts(execution_id: int, limit: int | None, after: int) -> list[dict[str,
         if limit is not None and len(found) >= limit:
             break
         if entry.seq > after:
-            found.append(_entry_dict(graph, entry) | {"input_data": seen, "output_data": made})
+            data = {"input_data": blobs.whole(seen), "output_data": blobs.whole(made)}
+            found.append(_entry_dict(graph, entry) | data)
     return found
 
 
@@ -71,11 +95,27 @@ def _entry_dict(graph: Graph, entry: ExecutionLog) -> dict[str, Any]:
 
 
 def replayed(execution_id: int) -> Iterator[tuple[ExecutionLog, dict[str, Any], dict[str, Any] | None]]:
-    row = WorkflowExecution.objects.filter(pk=known(execution_id)).only("input_data").first()
+    """Each entry that ends an attempt, with what it saw and made; a blobs.Large stands for what is kept in a file."""
+    row = WorkflowExecution.objects.filter(pk=known(execution_id)).only("input_data", "input_blobs").first()
     if row is None:
         return iter(())
     graph, rows = _journal(execution_id)
-    return replay(graph, row.input_data, rows.told().iterator(chunk_size=500))
+    return replay(graph, input_outline(row), map(_outlined, rows.told().iterator(chunk_size=500)))
+
+
+def step_data(execution_id: int, node_id: str) -> dict[str, Any]:
+    """{"input", "output"} of the last attempt of a step that ended; None where there is nothing yet. As replayed()."""
+    found: dict[str, Any] = {"input": None, "output": None}
+    for entry, seen, made in replayed(execution_id):
+        if entry.node == node_id:
+            found = {"input": seen, "output": made}
+    return found
+
+
+def _outlined(entry: ExecutionLog) -> ExecutionLog:
+    if isinstance(entry.data, dict) and entry.data.get("blobs"):
+        entry.added = blobs.outline(entry.execution_id, entry.data["added"], entry.data["blobs"])
+    return entry
 
 
 def _journal(execution_id: int) -> tuple[Graph, Any]:

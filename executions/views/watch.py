@@ -16,6 +16,7 @@ from executions.engine import WorkflowEngine
 from executions.models import ExecutionLog, WorkflowExecution
 from executions.scene import Scene, scene
 from executions.timeline import lane
+from executions.views import data
 from executions.views.record import again, execution_for, graph_of, require, state_of
 from workflows.graph import Graph
 from workflows.permissions import can
@@ -33,7 +34,7 @@ def show(request: HttpRequest, execution_id: int) -> HttpResponse:
     # After the state: an execution that ended in between still gets its last entries, though it has no socket.
     rows = list(execution.entries.order_by("-seq")[:FIRST_PAINT])[::-1]
     context = _page(execution, scene(execution, graph, state, timezone.now()))
-    context |= _window(execution, graph, rows)
+    context |= _window(execution, graph, rows) | {"data": data.shown(execution)}
     context["may_run"] = can(request.user, "run", execution.workflow)
     context["may_run_again"] = can(request.user, again(execution), execution.workflow)
     return render(request, "executions/show.html", context)
@@ -60,7 +61,7 @@ def step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
         "execution": execution,
         "scene": shown,
         "lane": lane(graph.nodes[node_id], state, shown.axis),
-        "data": WorkflowEngine().step_data(execution.pk, node_id),
+        "data": data.shown_of_step(execution, node_id),
         "error": next(((row.data or {}).get("error") for row in reversed(rows) if row.kind == "failed"), None),
         "rows": fragments.joined(fragments.entries(execution, graph, rows)),
         "runs_after": [graph.nodes[edge.source] for edge in graph.incoming[node_id]],
@@ -92,7 +93,7 @@ def result(request: HttpRequest, execution_id: int) -> HttpResponse:
     if not request.headers.get("HX-Request"):
         return redirect("executions:show", execution_id)
     context = {"scene": {"execution_id": execution.pk, "status": execution.status}, "has_output": True}
-    return render(request, "executions/_result.html", context | {"output": execution.output_data})
+    return render(request, "executions/_result.html", context | {"output": data.shown(execution)["output"]})
 
 
 def _page(execution: WorkflowExecution, shown: Scene) -> Context:
