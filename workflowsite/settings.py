@@ -135,6 +135,8 @@ ENGINE = {
     "DATA_BYTES": number("ENGINE_DATA_BYTES", 16 * 1024 * 1024),  # of one output or input, as JSON
 }
 
+RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
+
 # Words and times
 LANGUAGE_CODE = "en"
 USE_I18N = False
