@@ -33,7 +33,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 class TooLarge(WorkflowStepError):
     """The data is too large to be kept. Trying again would not help."""
 
-    permanent = True
+    is_permanent = True
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(

@@ -60,7 +60,7 @@ def tidy(is_over: Callable[[], bool] = lambda: False) -> None:
 
 
 def give_back(is_over: Callable[[], bool] = lambda: False) -> int:
-    """Returns free pages of the SQLite file to the disk, a few at a time; the number of bytes. PostgreSQL does that itself."""
+    """Returns free pages of the SQLite file to the disk, a few at a time; the number of bytes."""
     if connection.vendor != "sqlite":
         return 0
     pace, before = Pace(most=20_000), _pragma("page_count")

@@ -1,4 +1,4 @@
-"""What is too old goes: executions that ended long ago, with all that hangs on them. Runs in a thread, never in the loop.
+"""What is too old goes: executions that ended long ago, with all that hangs on them. Never on the event loop.
 
 A workflow's own days count, else the installation's; 0 keeps for ever. Ids ascend with time, so each workflow is read
 by index from its oldest execution to the first that is too young. What is live, and the family of what is live, stays.
@@ -51,7 +51,7 @@ def too_old(workflow: Workflow, cutoff: datetime) -> Iterator[list[int]]:
 
 @dataclass(slots=True)
 class Pace:
-    """How many rows one transaction deletes, so that it holds the database for a moment only; as long again it rests."""
+    """How many rows one transaction deletes, so that nobody waits for it for long; as long again it rests."""
 
     size: int = 100
     most: int = 2_000
@@ -148,7 +148,7 @@ def _without_live_family(root_ids: list[int]) -> list[int]:
 
 def _with_children(root_ids: list[int]) -> list[int]:
     children = WorkflowExecution.objects.filter(root__in=root_ids)
-    return sorted(children.order_by().values_list("root", flat=True).distinct())
+    return sorted(root for root in children.order_by().values_list("root", flat=True).distinct() if root)
 
 
 def _parts(ids: list[int], pace: Pace) -> Iterator[dict[int, int]]:

@@ -107,7 +107,7 @@ def test_sixteen_mebibytes_are_kept_and_one_byte_more_is_not(folder: Path) -> No
     assert join(1, inline, refs) == values
     with pytest.raises(TooLarge) as caught:
         split(2, of_bytes(16 * MIB + 1))
-    assert caught.value.permanent and isinstance(caught.value, WorkflowStepError)
+    assert caught.value.is_permanent and isinstance(caught.value, WorkflowStepError)
     assert "at most 16 MiB" in caught.value.message and "ENGINE_DATA_BYTES" in caught.value.message
     assert caught.value.details == {"bytes": 16 * MIB + 1, "limit": 16 * MIB}
     assert not (folder / "2").exists()
