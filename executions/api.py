@@ -15,6 +15,7 @@ from ninja import Header, Query, Router, Status
 from pydantic import AfterValidator, StringConstraints
 
 from executions.engine import WorkflowEngine
+from executions.large import output_of
 from executions.models import WorkflowExecution
 from executions.schemas import (
     ExecutionList,
@@ -25,7 +26,6 @@ from executions.schemas import (
     LogWindow,
     WorkflowExecuteRequest,
 )
-from executions.story import output_of
 from workflows.api import REFUSALS, part, user_of, workflow_for
 from workflows.errors import WorkflowExecutionError
 from workflows.permissions import Verb, can, visible

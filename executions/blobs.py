@@ -33,13 +33,12 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 class TooLarge(WorkflowStepError):
     """The data is too large to be kept. Trying again would not help."""
 
-    is_permanent = True
-
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(
             f"The data is too large: {said(size)} of JSON, and at most {said(limit)} are kept. Hand on less, such as a "
             "link or the part that later steps need, or raise ENGINE_DATA_BYTES.",
             {"bytes": size, "limit": limit},
+            is_permanent=True,
         )
 
 

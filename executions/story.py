@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Q
+
 from executions import blobs
 from executions.data import replay
+from executions.large import input_of, input_outline, outlined, output_of
 from executions.models import ExecutionLog, Kind, WorkflowExecution
 from workflows.errors import DefinitionError
 from workflows.graph import Graph, parse
@@ -30,30 +33,10 @@ def status(execution_id: int) -> dict[str, Any] | None:
     return told | {"input_data": input_of(row), "output_data": output_of(row)}
 
 
-def input_of(row: WorkflowExecution) -> dict[str, Any]:
-    """Its input, whole. Raises NotReadable."""
-    whole: dict[str, Any] = blobs.whole(input_outline(row))
-    return whole
-
-
-def output_of(row: WorkflowExecution) -> dict[str, Any] | None:
-    """Its output, whole; None where it has none. Raises NotReadable."""
-    whole: dict[str, Any] | None = blobs.whole(output_outline(row))
-    return whole
-
-
-def input_outline(row: WorkflowExecution) -> dict[str, Any]:
-    """Its input, with a blobs.Large for what is kept in a file."""
-    return blobs.outline(row.pk, row.input_data, row.input_blobs)
-
-
-def output_outline(row: WorkflowExecution) -> dict[str, Any] | None:
-    return None if row.output_data is None else blobs.outline(row.pk, row.output_data, row.output_blobs)
-
-
 def _steps_done(row: WorkflowExecution) -> int:
     """From the journal: the row has it at rest and end only."""
-    return row.entries.filter(kind__in=(Kind.COMPLETED, Kind.SKIPPED)).values("node").distinct().count()
+    ended = Q(kind__in=(Kind.COMPLETED, Kind.SKIPPED, Kind.REUSED)) | Q(kind=Kind.FAILED, data__has_key="handle")
+    return row.entries.filter(ended).values("node").distinct().count()
 
 
 def every_entry(execution_id: int, limit: int | None, after: int) -> list[dict[str, Any]]:
@@ -100,7 +83,7 @@ def replayed(execution_id: int) -> Iterator[tuple[ExecutionLog, dict[str, Any], 
     if row is None:
         return iter(())
     graph, rows = _journal(execution_id)
-    return replay(graph, input_outline(row), map(_outlined, rows.told().iterator(chunk_size=500)))
+    return replay(graph, input_outline(row), map(outlined, rows.told().iterator(chunk_size=500)))
 
 
 def step_data(execution_id: int, node_id: str) -> dict[str, Any]:
@@ -110,12 +93,6 @@ def step_data(execution_id: int, node_id: str) -> dict[str, Any]:
         if entry.node == node_id:
             found = {"input": seen, "output": made}
     return found
-
-
-def _outlined(entry: ExecutionLog) -> ExecutionLog:
-    if isinstance(entry.data, dict) and entry.data.get("blobs"):
-        entry.added = blobs.outline(entry.execution_id, entry.data["added"], entry.data["blobs"])
-    return entry
 
 
 def _journal(execution_id: int) -> tuple[Graph, Any]:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from executions import blobs, story
 from executions.blobs import NotReadable
 from executions.entry import as_json
+from executions.large import input_of, input_outline, output_of, output_outline
 from executions.models import WorkflowExecution
 from executions.preview import Preview, preview
 from executions.views.record import execution_for, graph_of
@@ -22,7 +23,7 @@ Shown = dict[str, Preview | None]
 def of_execution(request: HttpRequest, execution_id: int) -> HttpResponse:
     """`?of=input` or `output`: what it was given or what came out, whole, as a JSON file."""
     execution = execution_for(request, execution_id)
-    read = {"input": story.input_of, "output": story.output_of}.get(request.GET.get("of", ""))
+    read = {"input": input_of, "output": output_of}.get(request.GET.get("of", ""))
     if read is None:
         raise Http404
     return _file(f"execution-{execution_id}-{request.GET['of']}", lambda: read(execution))
@@ -40,7 +41,7 @@ def of_step(request: HttpRequest, execution_id: int, node_id: str) -> HttpRespon
 
 def shown(execution: WorkflowExecution) -> Shown:
     """Its input and output for a page."""
-    return {"input": _preview(story.input_outline, execution), "output": _preview(story.output_outline, execution)}
+    return {"input": _preview(input_outline, execution), "output": _preview(output_outline, execution)}
 
 
 def shown_of_step(execution: WorkflowExecution, node_id: str) -> Shown:

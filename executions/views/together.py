@@ -18,8 +18,8 @@ from django.views.decorators.http import require_POST
 from executions.asked import asked_at
 from executions.catalogue import PAGE
 from executions.engine import WorkflowEngine
+from executions.large import input_of
 from executions.models import WorkflowExecution
-from executions.story import input_of
 from executions.views.record import again
 from workflows.errors import InputError, WorkflowExecutionError
 from workflows.permissions import can, visible
