@@ -169,7 +169,7 @@ class WorkflowEngine:
     def cancel(self, execution_id: int, *, by: Any = None) -> bool:
         """Asks for the end, without waiting for it. Where nobody holds the execution, it has ended on return."""
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            execution = children.family_of(known(execution_id))
             if execution is None or not execution.request_cancel(by):
                 return False
             children.cancel(execution.pk, by=by)
@@ -199,7 +199,7 @@ class WorkflowEngine:
 
     def _set_paused(self, execution_id: int, by: Any, *, paused: bool) -> bool:
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            execution = children.family_of(known(execution_id))
             if execution is None or not execution.set_paused(paused, by):
                 return False
             children.pause(execution.pk, by, paused=paused)
