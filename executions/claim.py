@@ -16,12 +16,19 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from executions import children
+from executions.aftermath import record
 from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
+from executions.family import Family, Survey
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
+from executions.slots import is_limited, key_of
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, InputError, WorkflowExecutionError
+from workflows.graph import Graph
 from workflows.models import Workflow
+from workflows.models.workflow import Priority
 
+PRIORITIES = sorted(Priority.values, reverse=True)
 TABLE = WorkflowExecution._meta.db_table
 
 
@@ -36,16 +43,41 @@ class Held:
     blueprint: Blueprint | DefinitionError  # the latter where somebody changed a version by hand
     entries: Sequence[ExecutionLog | Entry]
     last_seq: int
+    parent_id: int | None = None
+    has_slot: bool | None = None
+    time_limit_s: int | None = None
+    pause_before: Sequence[str] = ()
+
+    @property
+    def graph(self) -> Graph:
+        """Of one whose blueprint could be drawn."""
+        assert isinstance(self.blueprint, Blueprint)
+        return self.blueprint.graph
 
 
 @dataclass(slots=True)
 class Look:
-    """What others did to an execution while we hold it."""
+    """What others did to an execution while we hold it: people, time, its children.
+
+    `through`: for each step whose children have all ended, what they brought.
+    """
 
     nudges: int
     cancelled_by: str | None
     is_cancel_requested: bool
+    is_paused: bool = False
+    paused_by: str | None = None
+    pause_before: Sequence[str] = ()
     over: list[ExecutionWait] = field(default_factory=list)
+    surveys: dict[str, Survey] = field(default_factory=dict)
+    through: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A new execution that has to wait for a slot, and so is nobody's yet."""
+
+    execution_id: int
 
 
 @dataclass(slots=True)
@@ -75,24 +107,37 @@ def lease_end() -> datetime:
 
 def claim(owner: str, limit: int) -> list[Held]:
     """Up to `limit` executions that are due now, earliest first, with their journals."""
-    if limit < 1 or not WorkflowExecution.objects.due(timezone.now()).exists():
-        return []  # a look takes no lock; most of the time there is nothing
+    fences: dict[int, int] = {}
+    for priority in _priorities_due() if limit > 0 else ():
+        with transaction.atomic():
+            fences |= _take(owner, limit - len(fences), "AND priority = %s", priority)
+    return load(fences) if fences else []
+
+
+def _priorities_due() -> list[int]:
+    """The most urgent first. A look takes no lock; most of the time there is nothing."""
+    one = f"EXISTS (SELECT 1 FROM {TABLE} WHERE completed_at IS NULL AND priority = %s AND due_at <= %s)"
+    now = time_form()(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join([one] * len(PRIORITIES))}", [given for level in PRIORITIES for given in (level, now)]
+        )
+        found = cursor.fetchone()
+    return [priority for priority, is_there in zip(PRIORITIES, found, strict=True) if is_there]
+
+
+def claim_family(owner: str, execution_id: int, limit: int = 100) -> list[Held]:
+    """That execution and what is below it, as far as it is due: for a caller who waits where no worker may be."""
     with transaction.atomic():
-        fences = _take(owner, limit)
+        fences = _take(owner, limit, "AND (id = %s OR root_id = %s)", execution_id, execution_id)
     return load(fences)
 
 
-def claim_one(owner: str, execution_id: int) -> list[Held]:
-    """That execution, if it is due: for a caller who waits for it where no worker may be."""
-    with transaction.atomic():
-        fences = _take(owner, 1, execution_id)
-    return load(fences)
-
-
-def _take(owner: str, limit: int, only: int | None = None) -> dict[int, int]:
+def _take(owner: str, limit: int, which: str, *only: int) -> dict[int, int]:
+    if limit < 1:
+        return {}
     now = timezone.now()
     skip = "FOR NO KEY UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-    which = "AND id = %s" if only is not None else ""
     sql = f"""
         WITH due AS MATERIALIZED (
             SELECT id FROM {TABLE} WHERE completed_at IS NULL AND due_at <= %s {which}
@@ -102,7 +147,7 @@ def _take(owner: str, limit: int, only: int | None = None) -> dict[int, int]:
             started_at = COALESCE(started_at, %s)
         WHERE id IN (SELECT id FROM due) RETURNING id, fence"""
     as_time = time_form()
-    picked = [as_time(now), *([only] if only is not None else []), limit]
+    picked = [as_time(now), *only, limit]
     with connection.cursor() as cursor:
         cursor.execute(sql, [*picked, owner, as_time(lease_end()), as_time(now)])
         return dict(cursor.fetchall())
@@ -123,9 +168,13 @@ def load(fences: dict[int, int]) -> list[Held]:
             fence=fences[row.pk],
             nudges=row.nudges,
             given=row.input_data,
-            blueprint=blueprint_of(row.version, row.workflow.max_parallel),
+            blueprint=blueprint_of(row.version, row.workflow.max_parallel, row.body),
             entries=told[row.pk],
             last_seq=last_seq.get(row.pk, 0),
+            parent_id=row.parent_id,
+            has_slot=row.has_slot,
+            time_limit_s=None if row.parent_id else row.workflow.time_limit_s,
+            pause_before=row.pause_before,
         )
         for row in rows
     ]
@@ -134,17 +183,33 @@ def load(fences: dict[int, int]) -> list[Held]:
 Refused = WorkflowExecutionError | InputError
 
 
-def open_all(openings: Sequence[Opening]) -> list[Held | Refused]:
+def open_all(openings: Sequence[Opening]) -> list[Held | Queued | Refused]:
     """Creates the executions, claimed from birth. One query for their workflows, one insert a table."""
     if not openings:
         return []
     workflows = Workflow.objects.runnable().select_related("published").in_bulk({item.workflow_id for item in openings})
-    results = [_opened(item, workflows.get(item.workflow_id)) for item in openings]
+    results: list[Held | Queued | Refused] = [_opened(item, workflows.get(item.workflow_id)) for item in openings]
+    for place, (item, held) in enumerate(zip(openings, results, strict=True)):
+        if isinstance(held, Held) and is_limited(workflow := workflows[item.workflow_id]):
+            results[place] = _queued(item, held, workflow)
     made = [(item, held) for item, held in zip(openings, results, strict=True) if isinstance(held, Held)]
     missing = [(item, held) for item, held in made if item.tries <= 1 or not _is_there(item, held)]
     if missing:
         _insert(missing, workflows)
     return results
+
+
+def _queued(item: Opening, held: Held, workflow: Workflow) -> Queued:
+    """Whoever has to wait for a slot begins as any that was submitted."""
+    found = WorkflowExecution.objects.filter(
+        workflow=workflow, created_at=item.at, slot_key=key_of(workflow, held.given)
+    )
+    if item.tries > 1 and (known := found.values_list("pk", flat=True).first()):
+        return Queued(known)
+    row = WorkflowExecution(workflow=workflow, version=workflow.published, input_data=held.given, started_by=item.by)
+    row.created_at, row.steps_total = item.at, len(held.graph.nodes)
+    record(row)
+    return Queued(row.pk)
 
 
 def _is_there(item: Opening, held: Held) -> bool:
@@ -164,7 +229,7 @@ def _opened(item: Opening, workflow: Workflow | None) -> Held | Refused:
         given = blueprint.checked(item.given)
     except InputError as error:
         return error
-    return Held(0, 1, 0, given, blueprint, [item.queued()], 1)
+    return Held(0, 1, 0, given, blueprint, [item.queued()], 1, time_limit_s=workflow.time_limit_s)
 
 
 def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) -> None:
@@ -204,21 +269,29 @@ NEW_ROW = [
 
 def _values(item: Opening, held: Held, workflow: Workflow, as_time: TimeForm) -> tuple[Any, ...]:
     at, by = as_time(item.at), item.by.pk if item.by else None
-    assert isinstance(held.blueprint, Blueprint)
-    total = len(held.blueprint.graph.nodes)
+    total = len(held.graph.nodes)
     row = (workflow.pk, workflow.published_id, "running", as_json(held.given), 0, total, "", at, at)
     return (*row, by, as_time(lease_end()), item.owner, held.fence, held.nudges, workflow.priority, "[]", 0, "")
 
 
-def look(execution_id: int, fence: int) -> Look | None:
+def look(execution_id: int, fence: int, families: Sequence[Family] = ()) -> Look | None:
     """What others did meanwhile; None where the execution is no longer ours."""
-    rows = WorkflowExecution.objects.filter(pk=execution_id, fence=fence).select_related("cancel_requested_by")
-    row = rows.only("nudges", "cancel_requested_at", "cancel_requested_by__username").first()
+    rows = WorkflowExecution.objects.filter(pk=execution_id, fence=fence)
+    names = ("nudges", "cancel_requested_by__username", "cancel_requested_at", "paused_at", "paused_by__username")
+    row = rows.values_list(*names, "pause_before").first()
     if row is None:
         return None
-    by = row.cancel_requested_by.get_username() if row.cancel_requested_by else None
-    over = ExecutionWait.objects.filter(execution=execution_id).over(timezone.now()).select_related("answered_by")
-    return Look(row.nudges, by, row.cancel_requested_at is not None, list(over))
+    nudges, cancelled_by, cancelled_at, paused_at, paused_by, pause_before = row
+    look = Look(nudges, cancelled_by, cancelled_at is not None, paused_at is not None, paused_by, pause_before)
+    waits = ExecutionWait.objects.filter(execution=execution_id)
+    if not look.is_paused:
+        waits.lapse(timezone.now())
+    look.over = list(waits.over().select_related("answered_by"))
+    for family in families:
+        look.surveys[family.node] = found = children.survey(execution_id, family)
+        if family.is_through(found):
+            look.through[family.node] = children.gather(execution_id, family)
+    return look
 
 
 def renew(owner: str, held: Collection[int]) -> dict[int, int]:

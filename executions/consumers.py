@@ -43,7 +43,8 @@ class ExecutionWorker(AsyncConsumer):
         await self.channel_layer.group_add(live.ENGINES, self.channel_name)
 
     async def engine_wake(self, message: dict[str, Any]) -> None:
-        self.worker.wake(message.get("execution"))
+        for execution_id in message.get("executions") or (None,):
+            self.worker.wake(execution_id)
 
     @property
     def worker(self) -> Worker:

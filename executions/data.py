@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from executions.planner import Entry, State, live_edges
-from workflows.graph import OUT, Graph
+from executions.planner import Entry, State, is_end, live_edges
+from workflows.graph import ERROR, OUT, Graph
 
 Data = dict[str, Any]
 E = TypeVar("E", bound=Entry)
@@ -60,6 +60,7 @@ class Ledger:
         self.given = given
         self.incoming: dict[str, Data] = {}
         self.accumulated: dict[str, Data] = {}
+        self.ends: dict[str, Data] = {}  # of steps that nothing follows
         self._readers = {node_id: len(edges) for node_id, edges in graph.outgoing.items()}
 
     def apply(self, entry: Entry, state: State) -> None:
@@ -71,23 +72,47 @@ class Ledger:
         elif entry.kind == "skipped":
             self._release(entry.node)
         elif entry.kind in ("completed", "reused"):
-            incoming = self.incoming.pop(entry.node, {})
-            self.accumulated[entry.node] = {**incoming, **unpack(incoming, entry.data)}
+            self._end(entry.node, entry.data, state)
+        elif entry.kind == "failed" and "handle" in entry.data:  # its policy lets the execution go on
+            added = {"error": told(entry.data["error"])} if entry.data["handle"] == ERROR else {}
+            self._end(entry.node, {"added": added, "kept": True, "handle": entry.data["handle"]}, state)
+        elif entry.kind == "repaired" and "output" in entry.data:
+            self._end(entry.node, entry.data["output"], state)
+        elif entry.kind == "repaired" and "input" in entry.data:
+            self.incoming[entry.node] = entry.data["input"]
 
-    def result(self, state: State) -> Data:
-        """The execution's output: the accumulated data of every leaf that completed, merged in definition order."""
+    def seen_by(self, entry: Entry, state: State) -> Data:
+        """The data that a step sees or saw; for a reused one, what it would have seen."""
+        if entry.kind == "reused" and entry.node in self.graph.nodes:
+            return self._peeked(entry.node, state)
+        return self.incoming.get(entry.node or "", {})
+
+    def result(self) -> Data:
+        """The execution's output: the accumulated data of every step that ended and that nothing followed, merged in
+        the order of the definition."""
         merged: Data = {}
-        for node_id in self.graph.leaves:
-            merged.update(self.accumulated.get(node_id, {}))
+        for node_id in sorted(self.ends, key=self.graph.rank.__getitem__):
+            merged.update(self.ends[node_id])
         return merged
 
+    def _end(self, node_id: str, packed: Mapping[str, Any], state: State) -> None:
+        """A reused step was never started here."""
+        incoming = self.incoming.pop(node_id) if node_id in self.incoming else self._merged(node_id, state)
+        accumulated = {**incoming, **unpack(incoming, packed)}
+        has_ended = is_end(self.graph, node_id, packed.get("handle", OUT))
+        (self.ends if has_ended else self.accumulated)[node_id] = accumulated
+
     def _merged(self, node_id: str, state: State) -> Data:
+        merged = self._peeked(node_id, state)
+        self._release(node_id)
+        return merged
+
+    def _peeked(self, node_id: str, state: State) -> Data:
         if not self.graph.incoming[node_id]:
             return dict(self.given)
         merged: Data = {}
         for edge in live_edges(self.graph, state, node_id):
             merged.update(self.accumulated[edge.source])
-        self._release(node_id)
         return merged
 
     def _release(self, node_id: str) -> None:
@@ -97,16 +122,23 @@ class Ledger:
                 self.accumulated.pop(edge.source, None)
 
 
+def told(error: Mapping[str, Any]) -> Data:
+    """What the steps behind an “error” connection get of it."""
+    return {name: error.get(name) for name in ("type", "message", "node", "step_name", "attempt", "details")}
+
+
 def replay(graph: Graph, given: Data, entries: Iterator[E]) -> Iterator[tuple[E, Data, Data | None]]:
     """For each entry that ends a step's attempt: the entry, the data it saw, and its output where it completed."""
     state, ledger = State(), Ledger(graph, given)
     for entry in entries:
-        incoming = ledger.incoming.get(entry.node or "", {})
+        incoming = ledger.seen_by(entry, state)
         ledger.apply(entry, state)
         state.apply(entry)
-        if entry.kind in ("completed", "reused"):
+        is_supplied = entry.kind == "repaired" and "output" in entry.data
+        if entry.kind in ("completed", "reused") or is_supplied:
+            packed = entry.data["output"] if is_supplied else entry.data
             # A version that somebody broke by hand has lost the step: what it added is all that is left to say.
-            yield entry, incoming, unpack(incoming, entry.data) if entry.node in graph.nodes else entry.data["added"]
+            yield entry, incoming, unpack(incoming, packed) if entry.node in graph.nodes else packed["added"]
         elif entry.kind in ("failed", "retried", "cancelled", "abandoned") and entry.node:
             yield entry, incoming, None
 

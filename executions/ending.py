@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
+from executions.aftermath import follow
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from executions.models.execution import CANCELLED_BY_USER
 from executions.planner import fold
@@ -53,3 +54,4 @@ def _end(execution: WorkflowExecution, entries: list[ExecutionLog], status: str,
         entry.execution, entry.seq, entry.at = execution, seq, now
     ExecutionLog.objects.bulk_create(entries)
     execution.waits.open().update(closed_at=now)
+    follow([execution.pk])

@@ -7,16 +7,19 @@ writes the row, rings; the worker does the rest.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
-from executions import claim, ending, live, story
-from executions.claim import Held, Opening
-from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
+from executions import children, claim, ending, live, slots, story
+from executions.aftermath import record
+from executions.claim import Held, Opening, Queued
+from executions.models import ExecutionStatus, WorkflowExecution
 from executions.story import known
 from executions.worker import Worker, worker_for_caller
 from workflows.blueprint import Blueprint, blueprint_of
@@ -28,6 +31,7 @@ __all__ = ["ExecutionResult", "ExecutionStatus", "WorkflowEngine", "WorkflowExec
 
 CANCEL_WAIT_S = 2.0
 LOOK_S = 1.0
+FAMILY = 1_000  # as many of its live relatives are rung for; the others are found by the look each second
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,12 @@ class WorkflowEngine:
         """
         worker = await worker_for_caller()
         opening = Opening(known(workflow_id), _checked(input_data), worker.owner, by)
-        closing = await worker.walk(held := await self._opened(worker, opening))
+        begun = await self._opened(worker, opening)
+        closing = await worker.walk(begun) if isinstance(begun, Held) else None
         if closing is None or closing.completed_at is None:
-            await self._await_end(worker, held.execution_id)
-            return await worker.journal.run(_result, held.execution_id)
-        return _ended(held.execution_id, closing.status, closing.output, closing.error, closing.error_message)
+            await self._await_end(worker, begun.execution_id)
+            return await worker.journal.run(_result, begun.execution_id)
+        return _ended(begun.execution_id, closing.status, closing.output, closing.error, closing.error_message)
 
     async def see_through(self, execution_id: int) -> ExecutionResult:
         """To the end of an execution that was submitted: run in this event loop, unless a worker has taken it.
@@ -80,11 +85,13 @@ class WorkflowEngine:
         idempotency_key: str | None = None,
         retry_of: WorkflowExecution | None = None,
         version: WorkflowVersion | None = None,
+        pause_before: Sequence[str] = (),
     ) -> int:
         """Records the execution on the caller's own connection, so it rolls back with the caller's transaction.
 
         The same `idempotency_key` for the same workflow gives the same execution. `retry_of` keeps its version.
         `version`: another than the published one; a draft can be tried while its workflow is inactive.
+        `pause_before`: the steps before which it is to pause.
         Raises WorkflowExecutionError and InputError as execute_workflow() does.
         """
         given = _checked(input_data)
@@ -97,6 +104,7 @@ class WorkflowEngine:
         steps_total = len(blueprint.graph.nodes)
         row = WorkflowExecution(workflow=workflow, version=version, input_data=given, steps_total=steps_total)
         row.started_by, row.retry_of, row.idempotency_key = by, retry_of, idempotency_key or None
+        row.pause_before = [node_id for node_id in pause_before if node_id in blueprint.graph.nodes]
         try:
             return _record(row)
         except IntegrityError:
@@ -128,10 +136,40 @@ class WorkflowEngine:
             execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
             if execution is None or not execution.request_cancel(by):
                 return False
+            children.cancel(execution.pk, by=by)
             execution.refresh_from_db(fields=["owner", "due_at"])  # after our update nobody else can change them
             if not execution.is_owned:
                 ending.cancel_unowned(execution, by)
-            transaction.on_commit(lambda: _ring_both(execution.pk))
+            _ring_later(execution)
+        return True
+
+    def pause(self, execution_id: int, *, by: Any = None) -> bool:
+        """Running steps end, nothing new begins, and its time limit stands still, until resume(). True where this call
+        changed that; children pause with it."""
+        return self._set_paused(execution_id, by, paused=True)
+
+    def resume(self, execution_id: int, *, by: Any = None) -> bool:
+        """Goes on where it was paused. True where this call changed that."""
+        return self._set_paused(execution_id, by, paused=False)
+
+    def pause_before(self, execution_id: int, nodes: Collection[str], *, by: Any = None) -> bool:
+        """Exactly these are the steps before which it is going to pause. False where it has ended."""
+        with transaction.atomic():
+            execution = WorkflowExecution.objects.select_for_update(no_key=True).filter(pk=known(execution_id)).first()
+            if execution is None or not execution.nudge(pause_before=sorted(nodes)):
+                return False
+            _ring_later(execution)
+        return True
+
+    def _set_paused(self, execution_id: int, by: Any, *, paused: bool) -> bool:
+        with transaction.atomic():
+            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            if execution is None or not execution.set_paused(paused, by):
+                return False
+            children.pause(execution.pk, by, paused=paused)
+            if execution.has_slot is False:
+                slots.admit(execution.workflow_id)
+            _ring_later(execution)
         return True
 
     async def get_execution_status(self, execution_id: int) -> dict[str, Any] | None:
@@ -156,9 +194,9 @@ class WorkflowEngine:
                 found = {"input": seen, "output": made}
         return found
 
-    async def _opened(self, worker: Worker, opening: Opening) -> Held:
+    async def _opened(self, worker: Worker, opening: Opening) -> Held | Queued:
         try:
-            held: Held = await worker.journal.commit(opening)
+            held: Held | Queued = await worker.journal.commit(opening)
         except asyncio.CancelledError:
             await worker.journal.flush()
             if isinstance(opening.result, Held):  # the caller has gone; what was made is for the workers
@@ -167,26 +205,29 @@ class WorkflowEngine:
         return held
 
     async def _await_end(self, worker: Worker, execution_id: int) -> None:
-        """By a look each second, and by running it on where it is due and nobody else takes it."""
+        """By a look each second, and by running it and its children on where they are due and nobody takes them."""
         while not await worker.journal.run(_has_ended, execution_id):
-            for held in await worker.journal.run(claim.claim_one, worker.owner, execution_id):
-                await worker.walk(held)
-            await asyncio.sleep(await worker.journal.run(_pause_until_due, execution_id))
+            due = await worker.journal.run(claim.claim_family, worker.owner, execution_id)
+            await asyncio.gather(*(worker.walk(held) for held in due))
+            if not due:
+                await asyncio.sleep(await worker.journal.run(_pause_until_due, execution_id))
 
 
 def _record(row: WorkflowExecution) -> int:
     """The row, its first entry, and the bell, which rings only if the caller's transaction commits."""
-    by = row.started_by.get_username() if row.started_by else None
     with transaction.atomic():
-        row.save(force_insert=True)
-        ExecutionLog.objects.create(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data={"by": by})
+        record(row)
         transaction.on_commit(live.ring_engines)
     return row.pk
 
 
-def _ring_both(execution_id: int) -> None:
-    live.ring_engines(execution_id)
-    live.ring_viewers(execution_id)
+def _ring_later(execution: WorkflowExecution) -> None:
+    """Once it is committed: whoever holds it or one of its family looks, and so does who watches one."""
+    root = execution.root_id or execution.pk
+    family = WorkflowExecution.objects.live().filter(root=root).values_list("pk", flat=True)[:FAMILY]
+    numbers = {execution.pk, *family}
+    transaction.on_commit(lambda: live.ring_engines(*numbers))
+    transaction.on_commit(lambda: live.ring_viewers(*numbers))
 
 
 def _checked(input_data: Any) -> dict[str, Any]:
@@ -229,6 +270,7 @@ def _has_ended(execution_id: int) -> bool:
 
 
 def _pause_until_due(execution_id: int) -> float:
-    due_at = WorkflowExecution.objects.filter(pk=execution_id).values_list("due_at", flat=True).first()
+    family = WorkflowExecution.objects.live().filter(Q(pk=execution_id) | Q(root=execution_id))
+    due_at = family.order_by("due_at").values_list("due_at", flat=True).first()
     left = (due_at - claim.now()).total_seconds() if due_at else 0.0
     return min(LOOK_S, max(0.01, left))

@@ -20,8 +20,11 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from executions.claim import Held, Opening, Refused, open_all
+from executions import children
+from executions.aftermath import follow
+from executions.claim import Held, Opening, Queued, Refused, open_all
 from executions.entry import INSERT, Entry, as_json, time_form
+from executions.family import Order
 from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
 from workflows.errors import StepstreamError
 
@@ -54,6 +57,7 @@ class Closing:
     completed_at: datetime | None = None
     nudges: int | None = None
     whatever: bool = False
+    has_aftermath: bool = False  # its end may set off something: see aftermath.py
 
 
 @dataclass(slots=True)
@@ -65,9 +69,18 @@ class Unit:
     entries: list[Entry] = field(default_factory=list)
     opened: list[ExecutionWait] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)  # nodes whose waits are over
+    children: list[Order] = field(default_factory=list)
+    orphaned: list[str] = field(default_factory=list)  # nodes whose children are to end
+    pause_before: list[str] | None = None  # it pauses itself; what is left of the list
     closing: Closing | None = None
+    parent_id: int | None = None
     tries: int = 0
     result: Any = None  # once it is settled: what commit() gave, or the exception
+    woken: set[int] = field(default_factory=set)  # executions that somebody should look at after it
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.entries and self.closing is None and not self.children and not self.orphaned
 
 
 Runner = Callable[..., Awaitable[Any]]
@@ -187,7 +200,7 @@ def _resolve(done: asyncio.Future[Any], result: Any) -> None:
 # The writer's thread
 
 
-Result = bool | OwnershipLost | Held | Refused
+Result = bool | OwnershipLost | Held | Queued | Refused
 
 
 def _try(units: Sequence[Any]) -> list[Result]:
@@ -219,13 +232,18 @@ def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost]:
         closed = {id(unit) for unit in mine if unit.closing and _close_row(cursor, unit.execution_id, unit.closing)}
         _insert_entries(cursor, mine, closed)
     _write_waits(mine)
+    _write_others(mine, closed)
     lost = {id(unit) for unit in units} - {id(unit) for unit in mine}
     return [OwnershipLost() if id(unit) in lost else unit.closing is None or id(unit) in closed for unit in units]
 
 
 def held_fences(units: Sequence[Unit]) -> dict[int, int]:
-    """The executions' fences, locked until COMMIT. Nothing else keeps a worker that lost its lease from writing."""
-    rows = WorkflowExecution.objects.filter(pk__in=[unit.execution_id for unit in units]).order_by("pk")
+    """The executions' fences, locked until COMMIT. Nothing else keeps a worker that lost its lease from writing.
+
+    Parents too, and in the order of their numbers, so that two who write to one family cannot wait for each other.
+    """
+    touched = {unit.execution_id for unit in units} | {unit.parent_id for unit in units if unit.parent_id}
+    rows = WorkflowExecution.objects.filter(pk__in=touched).order_by("pk")
     return dict(rows.select_for_update(no_key=True).values_list("pk", "fence"))
 
 
@@ -281,6 +299,23 @@ def _write_waits(units: Sequence[Unit]) -> None:
             waits.update(closed_at=timezone.now())
     if opened := [wait for unit in units for wait in unit.opened]:
         ExecutionWait.objects.bulk_create(opened)
+
+
+def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
+    """What reaches beyond the execution's own rows: few units have any of it."""
+    for unit in units:
+        if unit.pause_before is not None:
+            paused = {"paused_at": timezone.now(), "paused_by": None, "pause_before": unit.pause_before}
+            WorkflowExecution.objects.filter(pk=unit.execution_id).update(**paused)
+        if unit.orphaned:
+            unit.woken |= children.cancel(unit.execution_id, unit.orphaned)
+    if orders := [(unit.execution_id, order) for unit in units for order in unit.children]:
+        refused = children.make(orders)
+        for unit in units:
+            unit.woken |= {unit.execution_id} & refused
+    for unit in units:
+        if unit.closing and unit.closing.has_aftermath and id(unit) in closed:
+            unit.woken |= follow([unit.execution_id])
 
 
 def _recognise(unit: Unit) -> bool | OwnershipLost:

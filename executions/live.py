@@ -23,14 +23,14 @@ PATIENCE_S = 1.0  # for a channel layer that does not answer; it must not hold u
 GAP_S = 0.05  # the first bell at once, then at most one per gap: one a flush, never one a row
 
 
-def ring_engines(execution_id: int | None = None) -> None:
-    """From synchronous code, after COMMIT: something is due, or this execution was nudged."""
-    async_to_sync(ring)(ENGINES, {"type": "engine.wake", "execution": execution_id})
+def ring_engines(*executions: int) -> None:
+    """From synchronous code, after COMMIT: these were nudged or are new; none named: something is due."""
+    async_to_sync(ring)(ENGINES, {"type": "engine.wake", "executions": list(executions)})
 
 
-def ring_viewers(execution_id: int) -> None:
-    """From synchronous code, after COMMIT: this execution's journal grew."""
-    async_to_sync(ring)(VIEWERS, {"type": "journal.grew", "executions": [execution_id]})
+def ring_viewers(*executions: int) -> None:
+    """From synchronous code, after COMMIT: the journals of these grew."""
+    async_to_sync(ring)(VIEWERS, {"type": "journal.grew", "executions": list(executions)})
 
 
 async def ring(group: str, message: dict[str, Any]) -> None:
@@ -57,15 +57,16 @@ async def listen(group: str) -> AsyncIterator[dict[str, Any]]:
 
 
 class Bell:
-    """The viewers' bell of one event loop: collects whose journal grew and rings once for all of them."""
+    """A bell of one event loop: collects the executions that it is about and rings once for all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: str, message: str) -> None:
+        self._group, self._type = group, message
         self._grew: set[int] = set()
         self._resting = False
         self._ringing: set[asyncio.Task[None]] = set()
 
-    def grew(self, execution_id: int) -> None:
-        self._grew.add(execution_id)
+    def grew(self, *executions: int) -> None:
+        self._grew.update(executions)
         if not self._resting:
             self._ring()
 
@@ -73,9 +74,9 @@ class Bell:
         self._resting = bool(self._grew)
         if not self._grew:
             return
-        message = {"type": "journal.grew", "executions": list(self._grew)}
+        message = {"type": self._type, "executions": list(self._grew)}
         self._grew.clear()
-        task = asyncio.create_task(ring(VIEWERS, message))
+        task = asyncio.create_task(ring(self._group, message))
         self._ringing.add(task)
         task.add_done_callback(self._ringing.discard)
         asyncio.get_running_loop().call_later(GAP_S, self._ring)

@@ -5,66 +5,124 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from executions.data import Data, pack
 from executions.entry import Entry, as_json
-from executions.models import Kind
-from executions.workshop import LINE_LENGTH, Ended, StillRunning
+from executions.models import Kind, WaitKind
+from executions.workshop import LINE_LENGTH, TIMED_OUT, Ended, StillRunning
 from workflows.errors import InputError, WorkflowStepError
-from workflows.graph import Node
-from workflows.steps.base import Done, Wait
+from workflows.graph import ERROR, OUT, Node
+from workflows.policy import Policy
+from workflows.steps.base import Call, Done, Each, Wait
 from workflows.values import clean, clean_text
 
 TRACE_LENGTH = 20_000  # characters, its end
 
 
-def entry_for(ended: Ended, node: Node, incoming: Data, handles: tuple[str, ...], is_stopping: bool) -> Entry:
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is needed to read an outcome: the step, what it saw, its ways out, and what follows where it failed."""
+
+    node: Node
+    incoming: Data
+    handles: tuple[str, ...]
+    policy: Policy
+    failures: int
+    is_stopping: bool
+
+
+def entry_for(ended: Ended, setting: Setting) -> Entry:
     try:
-        entry = _entry_for(ended, node, incoming, handles, is_stopping)
+        entry = _entry_for(ended, setting)
     except Exception as error:  # the output cannot be kept, and that is the step's failure
-        entry = _failed(error, ended, node)
+        entry = _failed(error, ended, setting)
     entry.at = ended.at
     return entry
 
 
-def _entry_for(ended: Ended, node: Node, incoming: Data, handles: tuple[str, ...], is_stopping: bool) -> Entry:
+def _entry_for(ended: Ended, setting: Setting) -> Entry:
     told = (ended.node, ended.attempt)
+    incoming, handles, is_stopping = setting.incoming, setting.handles, setting.is_stopping
     match ended.outcome:
         case Done(output=Mapping() as output, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, pack(incoming, clean(dict(output)), handle), ended.took_ms)
-        case Wait(until=until, reason=reason):
-            if until is not None and until.tzinfo is None:
-                raise TypeError("Wait(until=…) must say its time zone.")
-            data = {"until": until.isoformat() if until else None, "reason": clean_text(reason)[:200]}
-            return Entry(Kind.WAITED, *told, data)
+        case Wait() | Each() | Call() as outcome:
+            return Entry(Kind.WAITED, *told, _waited(outcome))
+        case error if ended.was_stopped == TIMED_OUT and isinstance(error, BaseException):
+            return _failed(timed_out(setting.policy, error), ended, setting)
         case StillRunning() as error:
             return Entry(Kind.ABANDONED, *told, {"reason": str(error)}, ended.took_ms)
-        case asyncio.CancelledError() if is_stopping:
+        case asyncio.CancelledError() if is_stopping or ended.was_stopped:
             return Entry(Kind.CANCELLED, *told, None, ended.took_ms)
         case Exception() as error if ended.was_stopped:  # what it made of being told to stop
             return Entry(Kind.CANCELLED, *told, {"reason": clean_text(repr(error))[:LINE_LENGTH]}, ended.took_ms)
         case BaseException() as error:
-            return _failed(error, ended, node)
+            return _failed(error, ended, setting)
         case other:
-            text = f"A step must answer with Done(an object, one of its handles) or Wait(…), not {other!r:.200}."
-            return _failed(TypeError(text), ended, node)
+            text = "A step must answer with Done(an object, one of its handles), Wait, Each or Call, not "
+            text += f"{other!r:.200}."
+            return _failed(TypeError(text), ended, setting)
 
 
-def _failed(error: BaseException, ended: Ended, node: Node) -> Entry:
-    return Entry(Kind.FAILED, ended.node, ended.attempt, {"error": shape(error, node, ended.attempt)}, ended.took_ms)
+def _waited(outcome: Wait | Each | Call) -> Data:
+    match outcome:
+        case Each(items=items, parallel=parallel):
+            return {"kind": WaitKind.CHILD, "until": None, "each": len(items), "parallel": parallel}
+        case Call(workflow=workflow):
+            return {"kind": WaitKind.CHILD, "until": None, "call": workflow}
+    if outcome.until is not None and outcome.until.tzinfo is None:
+        raise TypeError("Wait(until=…) must say its time zone.")
+    until = outcome.until.isoformat() if outcome.until else None
+    data: Data = {"until": until, "reason": clean_text(outcome.reason)[:200], "kind": kind_of(outcome)}
+    if outcome.ask:
+        data |= {"people": list(outcome.ask.people), "groups": list(outcome.ask.groups)}
+    return data
 
 
-def shape(error: BaseException, node: Node, attempt: int) -> dict[str, Any]:
-    """The error's one shape in journal, row, API and pages."""
+def kind_of(wait: Wait) -> WaitKind:
+    return WaitKind.APPROVAL if wait.ask else WaitKind.CALLBACK if wait.callback else WaitKind.TIME
+
+
+def _failed(error: BaseException, ended: Ended, setting: Setting) -> Entry:
+    """Failed for good, or a wait before the next attempt."""
+    policy, told = setting.policy, (ended.node, ended.attempt)
+    data: Data = {"error": shape(error, setting.node, ended.attempt)}
+    failures = setting.failures + 1
+    if failures < policy.attempts and not setting.is_stopping and not _is_permanent(error):
+        pause = policy.delay_s(failures, getattr(error, "retry_after_s", None))
+        data |= {
+            "until": (ended.at + timedelta(seconds=pause)).isoformat(),
+            "failures": failures,
+            "of": policy.attempts,
+        }
+        return Entry(Kind.RETRIED, *told, data, ended.took_ms)
+    if policy.on_failure != "stop" and not setting.is_stopping:
+        data["handle"] = ERROR if policy.on_failure == "error" else OUT
+    return Entry(Kind.FAILED, *told, data, ended.took_ms)
+
+
+def _is_permanent(error: BaseException) -> bool:
+    return isinstance(error, InputError) or getattr(error, "is_permanent", False) is True
+
+
+def timed_out(policy: Policy, error: BaseException | None = None) -> StepTimeout:
+    more = " It cannot be stopped and runs on; what it answers is refused." if isinstance(error, StillRunning) else ""
+    return StepTimeout(f"It took longer than its time limit of {policy.timeout_s or 0:g} s.{more}")
+
+
+def shape(error: BaseException, node: Node | None, attempt: int | None) -> dict[str, Any]:
+    """The error's one shape in journal, row, API and pages. `node` None: it is about the execution."""
     message = clean_text(str(error)) or type(error).__name__
     if isinstance(error, asyncio.CancelledError):
         message = "The step cancelled itself."
     return {
         "type": type(error).__name__,
         "message": message[:LINE_LENGTH],
-        "node": node.id,
-        "step_name": node.label,
+        "node": node.id if node else None,
+        "step_name": node.label if node else None,
         "attempt": attempt,
         "traceback": clean_text("".join(traceback.format_exception(error)))[-TRACE_LENGTH:],
         "details": _details(error.details) if isinstance(error, WorkflowStepError) else {},
@@ -80,6 +138,14 @@ def _details(details: dict[str, Any]) -> dict[str, Any]:
     if len(text := as_json(kept) or "") <= LINE_LENGTH:
         return kept
     return {"cut": f"{text[:LINE_LENGTH]} … ({len(text):,} characters in all)"}
+
+
+class StepTimeout(Exception):
+    """The step took longer than its time limit."""
+
+
+class ExecutionTimeout(Exception):
+    """The execution took longer than its time limit."""
 
 
 class WorkerLost(Exception):

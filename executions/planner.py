@@ -6,7 +6,7 @@ a crash is answered by reading the journal again. The planner decides; the engin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -35,17 +35,24 @@ ACTIVE = frozenset({"running", "waiting", "answered"})
 
 @dataclass(slots=True)
 class NodeState:
-    """One step that the journal has spoken of. `handle`: by which it left; None where it did not."""
+    """One step that the journal has spoken of.
+
+    `handle`: by which it left; None where it did not. `waits_for`: "time" "retry" "approval" "callback" "child".
+    """
 
     status: NodeStatus
     attempt: int = 1
     handle: str | None = None
     losses: int = 0
+    failures: int = 0  # of those that it was tried again after
+    repairs: int = 0
     started_at: datetime | None = None
     ended_at: datetime | None = None
     took_ms: int | None = None
     until: datetime | None = None
+    waits_for: str | None = None
     answer: Any = None
+    has_lapsed: bool = False  # its time came before any answer
 
 
 @dataclass(slots=True)
@@ -56,6 +63,8 @@ class State:
     status: str | None = None
     started: bool = False
     cancel_requested: bool = False
+    paused_at: datetime | None = None
+    expires_at: datetime | None = None  # when its time limit is over; stands still while it is paused
     failure: dict[str, Any] | None = None
     nodes: dict[str, NodeState] = field(default_factory=dict)
     frontier: dict[str, None] = field(default_factory=dict)
@@ -69,16 +78,26 @@ class State:
             self._apply_to_node(entry)
 
     def _apply_to_execution(self, entry: Entry) -> None:
-        if entry.kind == "started":
-            self.started = True
-        elif entry.kind == "cancel_requested":
-            self.cancel_requested = True
-        elif entry.kind == "finished":
-            self.status = entry.data["status"]
-            self.failure = self.failure or entry.data.get("error")  # where the engine itself gave up
-        elif entry.kind == "taken_over":
-            for node_id in [node_id for node_id in self.active if self.nodes[node_id].status == "running"]:
-                self._lose(node_id)
+        data = entry.data or {}
+        match entry.kind:
+            case "started":
+                self.started, self.expires_at = True, _moment(data.get("expires_at"))
+            case "cancel_requested":
+                self.cancel_requested = True
+            case "paused":
+                self.paused_at = entry.at
+            case "resumed":
+                self.paused_at, self.expires_at = None, _moment(data.get("expires_at"))
+            case "limited":
+                self.failure = self.failure or data.get("error")
+            case "finished":
+                self.status = data["status"]
+                self.failure = self.failure or data.get("error")  # where the engine itself gave up
+            case "taken_over":
+                for node_id in [node_id for node_id in self.active if self.nodes[node_id].status == "running"]:
+                    self._lose(node_id)
+            case "repaired":
+                self._go_on_from(entry)
 
     def _lose(self, node_id: str) -> None:
         self.nodes[node_id].status = "abandoned"
@@ -93,22 +112,47 @@ class State:
         node.status = NODE_STATUS[entry.kind]
         node.attempt = entry.attempt or node.attempt
         if entry.kind == "started":
-            node.started_at = entry.at
-        elif entry.kind == "waited":
-            until = entry.data.get("until")
-            node.until = datetime.fromisoformat(until) if until else None
+            node.started_at, node.until, node.waits_for, node.answer = entry.at, None, None, None
+        elif entry.kind in ("waited", "retried"):
+            self._wait(node, entry)
         elif entry.kind == "answered":
-            node.answer = entry.data.get("answer")
+            node.answer, node.has_lapsed = entry.data.get("answer"), bool(entry.data.get("due"))
+        elif entry.kind == "repaired":
+            self._go_on_from(entry)
         elif node.status in ENDED:
             self._end(node, entry)
         self._track(entry.node)
+
+    def _wait(self, node: NodeState, entry: Entry) -> None:
+        node.until = _moment(entry.data.get("until"))
+        node.waits_for, node.answer = entry.data.get("kind", "time"), None
+        if entry.kind == "retried":
+            node.failures, node.losses, node.waits_for = node.failures + 1, 0, "retry"
 
     def _end(self, node: NodeState, entry: Entry) -> None:
         node.ended_at, node.took_ms = entry.at, entry.took_ms
         if entry.kind in ("completed", "reused"):
             node.handle, node.losses = entry.data.get("handle", "out"), 0
-        elif entry.kind == "failed" and self.failure is None:
-            self.failure = entry.data["error"]
+        elif entry.kind == "failed":
+            node.handle = entry.data.get("handle")  # where its policy lets the execution go on
+            if node.handle is None and self.failure is None:
+                self.failure = entry.data["error"]
+
+    def _go_on_from(self, entry: Entry) -> None:
+        """A failed execution lives again: what failed or was stopped by it runs once more."""
+        self.status, self.failure, self.expires_at = None, None, _moment(entry.data.get("expires_at"))
+        for node_id, node in self.nodes.items():
+            is_stuck = node.status in ("failed", "cancelled") and node.handle is None
+            if is_stuck and node_id != entry.node:
+                node.status, node.losses, node.failures = "abandoned", 0, 0
+                self._track(node_id)
+        if entry.node is not None:
+            node = self.nodes[entry.node]
+            node.repairs, node.losses, node.failures = node.repairs + 1, 0, 0
+            has_output = "output" in entry.data
+            node.status = "completed" if has_output else "abandoned"
+            node.handle = entry.data["output"].get("handle", "out") if has_output else None
+            node.ended_at = entry.at if has_output else None
 
     def _track(self, node_id: str) -> None:
         status = self.nodes[node_id].status
@@ -123,17 +167,27 @@ class State:
         return self.cancel_requested or self.failure is not None
 
     @property
+    def handled_failures(self) -> int:
+        """Steps that failed while their policy let the execution go on."""
+        return sum(node.status == "failed" and node.handle is not None for node in self.nodes.values())
+
+    @property
     def running(self) -> int:
         return sum(self.nodes[node_id].status == "running" for node_id in self.active)
 
     @property
     def steps_done(self) -> int:
-        return sum(node.status in ("completed", "skipped") for node in self.nodes.values())
+        return sum(
+            node.status in ("completed", "skipped") or (node.status == "failed" and node.handle is not None)
+            for node in self.nodes.values()
+        )
 
 
 NODE_STATUS: dict[str, NodeStatus] = {
     "started": "running",
     "waited": "waiting",
+    "retried": "waiting",
+    "repaired": "abandoned",
     "answered": "answered",
     "completed": "completed",
     "reused": "completed",
@@ -177,6 +231,13 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The execution was asked to stop before this step."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """Everything that is left waits: let go of the execution."""
 
@@ -186,7 +247,7 @@ class Finish:
     status: Literal["completed", "failed", "cancelled"]
 
 
-Move = Start | Resume | Skip | Stop | GiveUp | Rest | Finish
+Move = Start | Resume | Skip | Stop | GiveUp | Pause | Rest | Finish
 
 
 def fold(entries: Iterable[Entry]) -> State:
@@ -196,13 +257,19 @@ def fold(entries: Iterable[Entry]) -> State:
     return state
 
 
-def next_moves(graph: Graph, state: State) -> list[Move]:
+def next_moves(graph: Graph, state: State, pause_before: Collection[str] = ()) -> list[Move]:
     """What to do now, in the order of the definition. Nothing: wait for what is running."""
     if state.status is not None:
         return []
     if state.is_stopping:
         return _stopping(state)
-    return _going_on(graph, state)
+    if state.paused_at:
+        return [] if state.running else [Rest()]
+    moves = _going_on(graph, state)
+    for move in moves if pause_before else ():
+        if isinstance(move, Start) and move.node in pause_before:
+            return [*(move for move in moves if not isinstance(move, Start)), Pause(move.node)]
+    return moves
 
 
 def _stopping(state: State) -> list[Move]:
@@ -252,7 +319,7 @@ def _move(graph: Graph, state: State, node_id: str) -> Move | None:
     if node is None:
         return _first_move(graph, state, node_id)
     if node.status == "answered":
-        return Resume(node_id)
+        return Start(node_id, node.attempt + 1) if node.waits_for == "retry" else Resume(node_id)
     if node.losses >= MAX_LOSSES:
         return GiveUp(node_id)
     return Start(node_id, node.attempt + 1)
@@ -272,6 +339,15 @@ def is_live(edge: Edge, state: State) -> bool | None:
     if source is None or source.status not in ENDED:
         return None
     return source.handle == edge.handle
+
+
+def is_end(graph: Graph, node_id: str, handle: str) -> bool:
+    """Whether nothing follows a step that leaves by this handle."""
+    return all(edge.handle != handle for edge in graph.outgoing[node_id])
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def live_edges(graph: Graph, state: State, node_id: str) -> Iterator[Edge]:

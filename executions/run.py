@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,22 +22,23 @@ from django.utils import timezone
 from executions import claim, planner
 from executions.data import Ledger
 from executions.entry import Entry
+from executions.family import Family
 from executions.journal import Closing, Journal, OwnershipLost, Unit
-from executions.models import ExecutionStatus, ExecutionWait, Kind
-from executions.models.execution import CANCELLED_BY_USER
-from executions.outcome import WorkerLost, entry_for
-from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
+from executions.models import ExecutionStatus, ExecutionWait, Kind, WaitKind
+from executions.models.execution import CANCELLED_BY_USER, FAR_FUTURE
+from executions.outcome import ExecutionTimeout, Setting, WorkerLost, entry_for, shape, timed_out
+from executions.planner import Finish, GiveUp, Move, Pause, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.tracing import current_execution
-from executions.workshop import Ended, Line, Workshop
-from workflows import steps
+from executions.workshop import TIMED_OUT, Ended, Line, Workshop
 from workflows.blueprint import Blueprint
-from workflows.steps.base import StepContext, Wait
-from workflows.values import clean_text, copied
+from workflows.errors import WorkflowStepError
+from workflows.steps.base import Call, Each, StepContext, Wait
+from workflows.values import clean, copied
 
 log = logging.getLogger(__name__)
 
-FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 A_DAY_S = 86_400.0
+LINGER_S = 2.0  # how long an execution stays in memory after the last sign of a child
 
 
 class Host(Protocol):
@@ -44,8 +46,11 @@ class Host(Protocol):
 
     journal: Journal
 
+    @property
+    def has_room(self) -> bool: ...
     def grew(self, execution_id: int) -> None: ...
     def due(self, at: datetime) -> None: ...
+    def ring(self, executions: Collection[int]) -> None: ...
     def in_thread(self, function: Callable[[], Any]) -> Future[Any]: ...
 
 
@@ -60,8 +65,12 @@ class Run:
             self._apply(entry)
         self.state.seq = held.last_seq
         self.closing: Closing | None = None  # how it was let go, once it is
+        self._held = held
+        self._pause_before = list(held.pause_before)
+        self._families: dict[str, Family] = {}
+        self._lingering, self._sign = False, 0
         self._workshop = Workshop(host.in_thread)
-        self._unit = Unit(self.execution_id, self.fence)
+        self._unit = self._new_unit()
         self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
         self._nudged = bool(held.nudges) or self.state.started  # what was done to it before the claim
@@ -105,9 +114,37 @@ class Run:
         if lost:
             self._note(Entry(Kind.TAKEN_OVER, data={"nodes": lost}))
             log.warning("Taken over with %d steps under way", len(lost))
-        for node in self.state.nodes.values():
-            if node.status == "waiting" and node.until:
-                self._wake_at(node.until)
+        for node_id in lost:
+            self._miss(node_id)
+        for node_id in list(self.state.active):
+            self._watch(node_id)
+        if self.state.expires_at:
+            self._wake_at(self.state.expires_at)
+
+    def _miss(self, node_id: str) -> None:
+        """Its time was over before anybody took it up again."""
+        node, deadline, now = self.state.nodes[node_id], self._deadline(node_id), timezone.now()
+        if deadline and now >= deadline:
+            error = timed_out(self.blueprint.policy(node_id))
+            self._note_outcome(Ended(node_id, node.attempt, error, 0, now))
+
+    def _watch(self, node_id: str) -> None:
+        """A step that waits, as its journal tells it: for its time, and for its children."""
+        node = self.state.nodes[node_id]
+        if node.status == "waiting" and (until := self._due(node_id)):
+            self._wake_at(until)
+        if node.status == "waiting" and node.waits_for == WaitKind.CHILD:
+            self._regain(node_id, node.attempt)
+
+    def _regain(self, node_id: str, attempt: int) -> None:
+        try:
+            outcome = self.blueprint.step(node_id).fan_out(copied(self.ledger.incoming[node_id]))
+        except Exception as error:
+            self._unit.closed.append(node_id)
+            self._unit.orphaned.append(node_id)
+            self._note_outcome(Ended(node_id, attempt, error, 0, timezone.now()))
+        else:
+            self._families[node_id] = Family(node_id, attempt, outcome)
 
     async def _look(self) -> None:
         """Reads what others did, where a nudge said so."""
@@ -116,14 +153,48 @@ class Run:
         if not self._nudged:
             return
         self._nudged = False
-        look = await self.host.journal.patiently(claim.look, self.execution_id, self.fence)
+        families = list(self._families.values())
+        look = await self.host.journal.patiently(claim.look, self.execution_id, self.fence, families)
         if look is None:
             raise OwnershipLost
-        self.nudges = look.nudges
+        self.nudges, self._pause_before = look.nudges, list(look.pause_before)
         if look.is_cancel_requested and not self.state.cancel_requested:
             self._note(Entry(Kind.CANCEL_REQUESTED, data={"by": look.cancelled_by}))
+        self._note_pause(look)
         for wait in look.over:
             self._answer(wait)
+        for family in families:
+            self._bring_up(family, look)
+
+    def _note_pause(self, look: claim.Look) -> None:
+        if look.is_paused and not self.state.paused_at:
+            self._note(Entry(Kind.PAUSED, data={"by": look.paused_by}))
+        elif self.state.paused_at and not look.is_paused:
+            expires_at = self.state.expires_at
+            if expires_at:  # the limit stood still
+                expires_at += timezone.now() - self.state.paused_at
+                self._wake_at(expires_at)
+            data = {"by": look.paused_by, "expires_at": expires_at.isoformat() if expires_at else None}
+            self._note(Entry(Kind.RESUMED, data=data))
+
+    def _bring_up(self, family: Family, look: claim.Look) -> None:
+        """Some of its children may have ended: others take their places, or the step goes on with what they brought."""
+        if family.node not in look.surveys or self._families.get(family.node) is not family:
+            return
+        survey = look.surveys[family.node]
+        family.made = survey.last + 1
+        self._linger()
+        if family.node in look.through:
+            self._gathered(family.node, look.through[family.node])
+        elif family.gave_up(survey):
+            self._unit.orphaned.append(family.node)
+        elif not (self.state.is_stopping or self.state.paused_at):
+            self._unit.children += family.orders(survey.live)
+
+    def _gathered(self, node_id: str, answer: Any) -> None:
+        del self._families[node_id]
+        self._unit.closed.append(node_id)
+        self._resume(node_id, answer)
 
     def _answer(self, wait: ExecutionWait) -> None:
         node = self.state.nodes.get(wait.node)
@@ -132,20 +203,67 @@ class Run:
         by = wait.answered_by.get_username() if wait.answered_by else None
         data = {"by": by, "answer": wait.answer, "due": wait.answered_at is None}
         self._unit.closed.append(wait.node)
+        if self._families.pop(wait.node, None):
+            self._unit.orphaned.append(wait.node)
         self._note(Entry(Kind.ANSWERED, wait.node, wait.attempt, data))
 
     def _plan(self) -> None:
         if not self.state.started:
-            self._note(Entry(Kind.STARTED))
+            self._begin()
         self._write_down()
+        self._check_times()
         while self._unit.closing is None:
-            moves = [move for move in next_moves(self.graph, self.state) if not self._is_under_way(move)]
-            if not moves:
+            moves = next_moves(self.graph, self.state, self._pause_before)
+            moves = [move for move in moves if not self._is_under_way(move)]
+            if not moves or (moves == [Rest()] and self._lingers()):
                 return
             for move in moves:
                 self._act(move)
             if all(isinstance(move, Start) for move in moves):
                 return  # nothing follows from a start before it ends
+
+    def _begin(self) -> None:
+        limit, data = self._held.time_limit_s, None
+        if limit:
+            expires_at = timezone.now() + timedelta(seconds=limit)
+            data = {"expires_at": expires_at.isoformat()}
+            self._wake_at(expires_at)
+        self._note(Entry(Kind.STARTED, data=data))
+
+    def _check_times(self) -> None:
+        """What runs for too long. A step that waits has its limit in its wait."""
+        now = timezone.now()
+        if self.state.expires_at and now >= self.state.expires_at and not self.state.paused_at:
+            self._expire(now)
+        for node_id in self.state.active:
+            node = self.state.nodes[node_id]
+            deadline = self._deadline(node_id) if node.status == "running" else None
+            if deadline and now >= deadline:
+                self._workshop.stop(node_id, node.attempt, TIMED_OUT)
+
+    def _expire(self, now: datetime) -> None:
+        if self.state.is_stopping or self.state.status:
+            return
+        limit = self._held.time_limit_s
+        error = ExecutionTimeout(
+            f"The execution took longer than the {limit or 0:,} s that its workflow allows. The limit is in the "
+            "workflow's settings; an execution that failed by it can be repaired, and then goes on."
+        )
+        told = shape(error, None, None)
+        self._note(Entry(Kind.LIMITED, data={"limit": "time", "value": limit, "error": told}, at=now))
+
+    def _lingers(self) -> bool:
+        """While children come and go quickly, letting go and taking up again would cost more than waiting here."""
+        return self._lingering and bool(self._families) and not self.state.paused_at and self.host.has_room
+
+    def _linger(self) -> None:
+        self._lingering, self._sign = True, self._sign + 1
+        self._workshop.later(LINGER_S, partial(self._stop_lingering, self._sign))
+
+    def _stop_lingering(self, sign: int) -> None:
+        if sign == self._sign:  # no other child has shown itself since
+            self._lingering = False
+            self._workshop.bell.set()
 
     def _write_down(self) -> None:
         """What the steps told, in its order."""
@@ -167,7 +285,9 @@ class Run:
             case Skip():
                 self._note(Entry(Kind.SKIPPED, move.node))
             case Resume():
-                self._resume(move.node)
+                self._resume(move.node, self.state.nodes[move.node].answer)
+            case Pause():
+                self._pause(move.node)
             case Stop():
                 self._stop(move.node)
             case GiveUp():
@@ -177,23 +297,39 @@ class Run:
             case Rest():
                 self._rest()
 
-    def _resume(self, node_id: str) -> None:
+    def _resume(self, node_id: str, answer: Any) -> None:
         node = self.state.nodes[node_id]
         try:
-            outcome: Any = self.blueprint.step(node_id).resume(
-                copied(self.ledger.incoming[node_id]), copied(node.answer)
-            )
+            outcome: Any = self._resumed(node_id, answer)
         except Exception as error:
             outcome = error
         took = (timezone.now() - node.started_at).total_seconds() if node.started_at else 0
         self._note_outcome(Ended(node_id, node.attempt, outcome, round(took * 1000), timezone.now()))
+
+    def _resumed(self, node_id: str, answer: Any) -> Any:
+        node, deadline = self.state.nodes[node_id], self._deadline(node_id)
+        if node.has_lapsed and deadline and (node.until is None or deadline < node.until):
+            raise timed_out(self.blueprint.policy(node_id))
+        if isinstance(answer, dict) and set(answer) == {"refused"} and node.waits_for == WaitKind.CHILD:
+            raise WorkflowStepError(answer["refused"])
+        return self.blueprint.step(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
+
+    def _pause(self, node_id: str) -> None:
+        """Before this step, as somebody asked."""
+        self._pause_before = [other for other in self._pause_before if other != node_id]
+        self._unit.pause_before = self._pause_before
+        self._note(Entry(Kind.PAUSED, data={"by": None, "before": node_id}))
 
     def _stop(self, node_id: str) -> None:
         attempt = self.state.nodes[node_id].attempt
         if not self._workshop.stop(node_id, attempt):  # it waits, or was noted as started and will not be
             self._to_start = [start for start in self._to_start if start.node != node_id]
             self._unit.opened = [wait for wait in self._unit.opened if wait.node != node_id]
+            self._unit.children = [order for order in self._unit.children if order.node != node_id]
             self._unit.closed.append(node_id)
+            if self.state.nodes[node_id].waits_for == WaitKind.CHILD:
+                self._families.pop(node_id, None)
+                self._unit.orphaned.append(node_id)
             self._note(Entry(Kind.CANCELLED, node_id, attempt))
 
     def _give_up(self, node_id: str) -> None:
@@ -205,16 +341,30 @@ class Run:
         message = error["message"] if error else CANCELLED_BY_USER if status == "cancelled" else ""
         closing = self._closing(status, now)
         closing.completed_at, closing.error, closing.error_message = now, error, message
-        closing.output = self.ledger.result(self.state) if status == "completed" else None
+        closing.output = self.ledger.result() if status == "completed" else None
         closing.whatever = status == "cancelled"
+        closing.has_aftermath = bool(self._held.parent_id or self._held.has_slot or error)
         closing.entries = [Entry(Kind.FINISHED, data={"status": status}, at=now)]
         self._unit.closing = closing
 
     def _rest(self) -> None:
-        waiting = [self.state.nodes[node_id] for node_id in self.state.active]
-        closing = self._closing(ExecutionStatus.WAITING, min(node.until or FAR_FUTURE for node in waiting))
+        times = [self._due(node_id) for node_id in self.state.active] + [self.state.expires_at]
+        due_at = FAR_FUTURE if self.state.paused_at else min((at for at in times if at), default=FAR_FUTURE)
+        closing = self._closing(ExecutionStatus.WAITING, due_at)
         closing.nudges = self.nudges
         self._unit.closing = closing
+
+    def _due(self, node_id: str) -> datetime | None:
+        """When a step that waits goes on by itself: its own time, or its limit."""
+        node = self.state.nodes[node_id]
+        if node.waits_for == WaitKind.RETRY:
+            return node.until
+        return min((at for at in (node.until, self._deadline(node_id)) if at), default=None)
+
+    def _deadline(self, node_id: str) -> datetime | None:
+        """When this attempt has taken too long."""
+        limit, started = self.blueprint.policy(node_id).timeout_s, self.state.nodes[node_id].started_at
+        return started + timedelta(seconds=limit) if limit and started else None
 
     def _closing(self, status: str, due_at: datetime) -> Closing:
         return Closing(status, due_at, self.state.steps_done, len(self.graph.nodes))
@@ -231,23 +381,47 @@ class Run:
         self.state.apply(entry)
 
     def _note_outcome(self, ended: Ended) -> None:
-        node, incoming = self.graph.nodes[ended.node], self.ledger.incoming[ended.node]
-        handles = steps.kind_of(node).handles
-        entry = entry_for(ended, node, incoming, handles, self.state.is_stopping)
-        if entry.kind == Kind.WAITED:
-            self._open_wait(ended.node, ended.attempt, ended.outcome)
+        node = self.state.nodes[ended.node]
+        setting = Setting(
+            node=self.graph.nodes[ended.node],
+            incoming=self.ledger.incoming[ended.node],
+            handles=self.blueprint.handles(ended.node),
+            policy=self.blueprint.policy(ended.node),
+            failures=node.failures,
+            is_stopping=self.state.is_stopping,
+        )
+        if isinstance(ended.outcome, Each) and not ended.outcome.items:
+            self._note(
+                Entry(Kind.WAITED, ended.node, ended.attempt, {"kind": WaitKind.CHILD, "until": None, "each": 0})
+            )
+            self._resume(ended.node, {"items": [], "failed": [], "count": 0})
+            return
+        entry = entry_for(ended, setting)
         self._note(entry)
+        if entry.kind in (Kind.WAITED, Kind.RETRIED):
+            self._open_wait(ended, entry)
 
-    def _open_wait(self, node: str, attempt: int, wait: Wait) -> None:
-        row = ExecutionWait(execution_id=self.execution_id, node=node, attempt=attempt, due_at=wait.until)
-        row.reason = clean_text(wait.reason)[:200]
+    def _open_wait(self, ended: Ended, entry: Entry) -> None:
+        row = ExecutionWait(execution_id=self.execution_id, node=ended.node, attempt=ended.attempt)
+        row.kind, row.due_at = self.state.nodes[ended.node].waits_for or WaitKind.TIME, self._due(ended.node)
+        row.reason = str(entry.data.get("reason") or "")
+        if isinstance(ended.outcome, Wait) and ended.outcome.ask:
+            row.asks = clean(asdict(ended.outcome.ask))
         self._unit.opened.append(row)
-        if wait.until:
-            self._wake_at(wait.until)
+        if row.due_at:
+            self._wake_at(row.due_at)
+        if isinstance(ended.outcome, Each | Call):
+            self._raise(Family(ended.node, ended.attempt, ended.outcome))
+
+    def _raise(self, family: Family) -> None:
+        self._families[family.node] = family
+        self._linger()
+        if not self.state.paused_at:
+            self._unit.children += family.orders()
 
     async def _commit(self) -> None:
-        unit, self._unit = self._unit, Unit(self.execution_id, self.fence)
-        if not unit.entries and unit.closing is None:
+        unit, self._unit = self._unit, self._new_unit()
+        if unit.is_empty:
             return
         for number, entry in enumerate(unit.closing.entries if unit.closing else (), self.state.seq + 1):
             entry.seq = number
@@ -255,10 +429,15 @@ class Run:
         await self.host.journal.commit(unit)
         self._settle(unit)
 
+    def _new_unit(self) -> Unit:
+        return Unit(self.execution_id, self.fence, parent_id=self._held.parent_id)
+
     def _settle(self, unit: Unit) -> None:
         """What came of a unit that was written."""
         self._in_flight = None
         self.host.grew(self.execution_id)
+        if unit.children or unit.woken:
+            self.host.ring(unit.woken)
         if unit.closing and unit.result is True:
             self._close(unit.closing)
         elif unit.closing:
@@ -279,6 +458,8 @@ class Run:
         starts, self._to_start = self._to_start, []
         for start in starts:
             self._workshop.start(partial(self.blueprint.step, start.node), self._context(start))
+            if deadline := self._deadline(start.node):
+                self._wake_at(deadline)
 
     def _context(self, start: Start) -> StepContext:
         return StepContext(
@@ -287,7 +468,7 @@ class Run:
             node=start.node,
             attempt=start.attempt,
             now=timezone.now(),
-            idempotency_key=f"{self.execution_id}:{start.node}:0",
+            idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
         )
 
     def _wake_at(self, until: datetime) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -22,10 +22,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from executions import claim, ending
+from executions import children, claim, ending, presence
 from executions.journal import Closing, Journal, OwnershipLost
 from executions.lease import LeaseKeeper, OwnerFile
-from executions.live import Bell
+from executions.live import ENGINES, VIEWERS, Bell
 from executions.run import Run
 from executions.sweep import LOOK_S, Sweep
 from workflows.blueprint import Blueprint
@@ -40,7 +40,7 @@ class Worker:
         self.runs: dict[int, Run] = {}
         self.died: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
-        self._bell = Bell()
+        self._bell, self._engines = Bell(VIEWERS, "journal.grew"), Bell(ENGINES, "engine.wake")
         self._missed: set[int] = set()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sweep: Sweep | None = None
@@ -56,6 +56,7 @@ class Worker:
         if self._sweep is None:
             self._keep_leases()
             self._sweep = Sweep(self, self._report_death)
+            await self.journal.run(presence.show, self.owner)
 
     async def stop(self, grace: float = 5.0) -> None:
         """Takes nothing more; lets executions end within `grace` seconds, then hands them back for others."""
@@ -71,6 +72,9 @@ class Worker:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._sweep and not self.runs:  # a claim may have got through while we were told to stop
             await self.journal.run(claim.hand_back, self.owner)
+        if self._sweep:
+            with contextlib.suppress(OperationalError, InterfaceError):
+                await self.journal.run(presence.leave, self.owner)
         await self.close()
 
     async def close(self) -> None:
@@ -117,6 +121,17 @@ class Worker:
         if self._sweep and seconds < LOOK_S:
             self._loop.call_later(max(0.0, seconds), self._sweep.wake)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether we look for work, so that others can begin beside what is held."""
+        return self._sweep is not None and self.free > 0
+
+    def ring(self, executions: Collection[int]) -> None:
+        """These, or some that are new, are for whoever is there: our sweep at once, other processes by their bell."""
+        for execution_id in executions or (None,):
+            self.wake(execution_id)
+        self._engines.grew(*(executions or (0,)))  # nobody has the number 0: only look
+
     def in_thread(self, function: Callable[[], Any]) -> Future[Any]:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(settings.ENGINE["THREADS"], "step")
@@ -156,6 +171,7 @@ class Worker:
         log.error("The engine failed", exc_info=error, extra={"execution": held.execution_id})
         with contextlib.suppress(Exception):
             await self.journal.run(ending.bury, held.execution_id, held.fence, error)
+            await self.journal.run(children.cancel_all, held.execution_id)
             self.grew(held.execution_id)
 
     def _spawn(self, held: claim.Held) -> None:
@@ -206,6 +222,8 @@ class Worker:
         if self._loop.is_closed() and self._keeper:
             self._keeper.stop()
             return
+        if self._sweep:
+            presence.show(self.owner)
         held = {execution_id: run.nudges for execution_id, run in list(self.runs.items())}
         if held:
             self._call_soon(self._compare, held, claim.renew(self.owner, held))

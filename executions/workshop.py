@@ -29,6 +29,7 @@ LINES_NOW = 64
 LINES_LATEST_S = 0.05
 STOP_GRACE_S = 2.0  # what a step may take to end after it was told to stop
 
+CANCELLED, TIMED_OUT = "cancelled", "timed out"
 LEVELS = ("debug", "info", "warning", "error")
 
 InThread = Callable[[Callable[[], Any]], Future[Any]]
@@ -58,7 +59,7 @@ class Ended:
     outcome: Any
     took_ms: int
     at: datetime
-    was_stopped: bool = False
+    was_stopped: str = ""  # CANCELLED or TIMED_OUT, where it was told to stop
 
 
 class Workshop:
@@ -67,7 +68,7 @@ class Workshop:
         self._in_thread = in_thread
         self._told: deque[Line | Ended] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._stopping: set[str] = set()
+        self._stopping: dict[str, str] = {}
         self._timers: list[asyncio.TimerHandle] = []
         self._lines_timer: asyncio.TimerHandle | None = None
 
@@ -76,12 +77,14 @@ class Workshop:
         ctx.write = partial(self._write, ctx.node, ctx.attempt)
         self._tasks[ctx.node] = asyncio.create_task(self._work(make, ctx), name=f"step {ctx.idempotency_key}")
 
-    def stop(self, node: str, attempt: int) -> bool:
+    def stop(self, node: str, attempt: int, why: str = CANCELLED) -> bool:
         """Tells a step to stop; False where it is not at work."""
         task = self._tasks.get(node)
         if task is None:
             return False
-        self._stopping.add(node)
+        if node in self._stopping:  # it was told before; the first reason stays
+            return True
+        self._stopping[node] = why
         task.cancel()
         self.later(STOP_GRACE_S, lambda: self._abandon(node, attempt, task))
         return True
@@ -96,8 +99,7 @@ class Workshop:
             if isinstance(told, Ended):
                 if self._tasks.pop(told.node, None) is None:
                     continue
-                told.was_stopped = told.node in self._stopping
-                self._stopping.discard(told.node)
+                told.was_stopped = self._stopping.pop(told.node, "")
             yield told
         if self._told:
             self.bell.set()

@@ -20,6 +20,8 @@ from workflows.steps import base, register
 
 #: idempotency key -> how often a step ran under it
 RUNS: Counter[str] = Counter()
+#: name -> how many more times a flaky step fails
+LEFT: Counter[str] = Counter()
 #: name -> the event that lets asynchronous steps go on, and the one that says that a step has come to it
 GATES: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 REACHED: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -33,7 +35,7 @@ def forget() -> None:
     for gates in (GATES, THREAD_GATES):
         for gate in gates.values():
             gate.set()
-    for kept in (RUNS, GATES, REACHED, THREAD_GATES, THREAD_REACHED):
+    for kept in (RUNS, LEFT, GATES, REACHED, THREAD_GATES, THREAD_REACHED):
         kept.clear()
 
 
@@ -335,3 +337,85 @@ SAID: dict[str, tuple[Any, ...]] = {
     "number as level": ("a text", 20),
     "long": ("x" * 100_000,),
 }
+
+
+@register
+class Flaky(base.Step["Flaky.Config"]):
+    """Fails as often as LEFT says, then ends."""
+
+    kind, label = "test_flaky", "Flaky"
+
+    class Config(base.Config):
+        name: str = "flaky"
+        permanent: bool = False
+        retry_after_s: float | None = None
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        RUNS[ctx.idempotency_key] += 1
+        if LEFT[self.config.name] > 0:
+            LEFT[self.config.name] -= 1
+            raise WorkflowStepError(
+                f"attempt {ctx.attempt}",
+                is_permanent=self.config.permanent,
+                retry_after_s=self.config.retry_after_s,
+            )
+        return base.Done({ctx.node: ctx.attempt})
+
+
+@register
+class ForEach(base.Step["ForEach.Config"]):
+    """The body runs for each item of `items` in the data."""
+
+    kind, label = "test_each", "Each"
+    handles = ("each", "done")
+
+    class Config(base.Config):
+        parallel: int = 2
+        stop_on_failure: bool = False
+
+    async def run(self, ctx: base.StepContext) -> base.Each:
+        return self.fan_out(ctx.data)
+
+    def fan_out(self, data: Mapping[str, Any]) -> base.Each:
+        return base.Each(data["items"], self.config.parallel, {"shared": 1}, self.config.stop_on_failure)
+
+    def resume(self, data: Mapping[str, Any], answer: Any) -> base.Outcome:
+        if self.config.stop_on_failure and answer["failed"]:
+            raise WorkflowStepError(f"Item {answer['failed'][0]['index']} failed")
+        return base.Done(answer, "done")
+
+
+@register
+class CallOther(base.Step["CallOther.Config"]):
+    """Calls the workflow `target`, and hands on what it brought."""
+
+    kind, label = "test_call", "Call"
+
+    class Config(base.Config):
+        target: int = 0
+
+    async def run(self, ctx: base.StepContext) -> base.Call:
+        return self.fan_out(ctx.data)
+
+    def fan_out(self, data: Mapping[str, Any]) -> base.Call:
+        return base.Call(self.config.target, data)
+
+    def resume(self, data: Mapping[str, Any], answer: Any) -> base.Outcome:
+        if answer["status"] != "completed":
+            raise WorkflowStepError(f"The child {answer['status']}: {answer['error']}")
+        return base.Done({"called": answer["output"]})
+
+
+@register
+class ItemFail(base.Step["ItemFail.Config"]):
+    """Fails for the items that its config names."""
+
+    kind, label = "test_item_fail", "Item"
+
+    class Config(base.Config):
+        bad: list[Any] = []
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        if ctx.data["item"] in self.config.bad:
+            raise WorkflowStepError(f"{ctx.data['item']} is bad")
+        return base.Done({"made": [ctx.data["item"], ctx.data["index"]]})

@@ -95,6 +95,15 @@ class WorkflowStepError(StepstreamError):
 
     code = "step"
 
-    def __init__(self, message: str | None = None, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        *,
+        is_permanent: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        """`is_permanent`: trying again would not help. `retry_after_s`: as the other side asked."""
         self.details = dict(details or {})
+        self.is_permanent, self.retry_after_s = is_permanent, retry_after_s
         super().__init__(message)

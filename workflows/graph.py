@@ -19,6 +19,7 @@ NODE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 MAX_NODES = 2_000
 MAX_EDGES = 10_000
 OUT = "out"
+ERROR = "error"  # by it leaves a step that failed, where its policy says so
 EACH = "each"  # what is reachable by this handle is a body: it runs once for each item, as executions of their own
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-ERROR = "error"  # the handle by which a step leaves that failed, where its policy says so
 MAX_DELAY_S = 366 * 86_400.0
 
 

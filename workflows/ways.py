@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workflows.errors import EditError
-from workflows.graph import OUT, Edge, Graph, Node
-from workflows.policy import ERROR
+from workflows.graph import ERROR, OUT, Edge, Graph, Node
 from workflows.steps import handles_of, way
 
 

@@ -7,7 +7,7 @@ waiting, the end of the lease while running. Every change of state is a compare-
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +29,7 @@ class ExecutionStatus(models.TextChoices):
 
 LIVE, ROOT, CHILD = Q(completed_at=None), Q(parent=None), Q(parent__isnull=False)
 FINAL = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)  # due when somebody does something, and not by itself
 CANCELLED_BY_USER = "Execution cancelled by user"
 
 
@@ -183,10 +184,20 @@ class WorkflowExecution(models.Model):
             .update(cancel_requested_at=timezone.now(), cancel_requested_by=by, nudges=F("nudges") + 1)
         )
 
-    def nudge(self) -> None:
-        """Tells whoever holds it to look again; where nobody does, it becomes due at once."""
-        live = WorkflowExecution.objects.live().filter(pk=self.pk)
-        live.update(
-            nudges=F("nudges") + 1,
-            due_at=models.Case(models.When(owner=None, then=models.Value(timezone.now())), default=F("due_at")),
-        )
+    def nudge(self, **changes: Any) -> bool:
+        """Tells whoever holds it to look again; where nobody does, it becomes due at once, unless it waits for a slot.
+
+        `changes` go with it. False where it has ended.
+        """
+        return bool(WorkflowExecution.objects.live().filter(pk=self.pk).update(**_nudged(), **changes))
+
+    def set_paused(self, paused: bool, by: Any = None) -> bool:
+        """Pauses it, or lets it go on; True for the call that changed that. Its owner writes it down."""
+        rows = WorkflowExecution.objects.live().filter(pk=self.pk, paused_at__isnull=paused)
+        changes = {"paused_at": timezone.now() if paused else None, "paused_by": by}
+        return bool(rows.filter(cancel_requested_at=None).update(**_nudged(), **changes))
+
+
+def _nudged() -> dict[str, Any]:
+    free = models.When(Q(owner=None) & (Q(has_slot=None) | Q(has_slot=True)), then=models.Value(timezone.now()))
+    return {"nudges": F("nudges") + 1, "due_at": models.Case(free, default=F("due_at"))}

@@ -13,6 +13,7 @@ class WorkerPresence(models.Model):
     host = models.CharField(max_length=200)
     started_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
+    left_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.owner[:8]} on {self.host}"

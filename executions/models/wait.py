@@ -25,9 +25,15 @@ class WaitQuerySet(models.QuerySet["ExecutionWait"]):
     def open(self) -> WaitQuerySet:
         return self.filter(closed_at=None)
 
-    def over(self, now: datetime) -> WaitQuerySet:
-        """Answered or due, and not yet in the journal."""
-        return self.open().filter(Q(answered_at__isnull=False) | Q(due_at__lte=now))
+    def lapse(self, now: datetime) -> None:
+        """Those whose time has come and that nobody has answered are over: from here on, no answer counts."""
+        due = self.open().filter(answered_at=None, lapsed_at=None, due_at__lte=now)
+        if due.exists():
+            due.update(lapsed_at=now)
+
+    def over(self) -> WaitQuerySet:
+        """Answered or lapsed, and not yet in the journal."""
+        return self.open().filter(Q(answered_at__isnull=False) | Q(lapsed_at__isnull=False))
 
 
 class ExecutionWait(models.Model):
@@ -78,7 +84,7 @@ class ExecutionWait(models.Model):
         require(answer, "answer")
         with transaction.atomic():
             type(self.execution).objects.select_for_update(no_key=True).filter(pk=self.execution_id).first()
-            waiting = ExecutionWait.objects.open().filter(pk=self.pk, answered_at=None)
+            waiting = ExecutionWait.objects.open().filter(pk=self.pk, answered_at=None, lapsed_at=None)
             waiting = waiting.exclude(due_at__lte=timezone.now())
             if not waiting.update(answered_at=timezone.now(), answered_by=by, answer=answer):
                 return False

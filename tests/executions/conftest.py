@@ -76,7 +76,8 @@ async def engine_room(closed_engine: None) -> AsyncIterator[Worker]:
 
 async def _hear(worker: Worker) -> None:
     async for message in live.listen(live.ENGINES):
-        worker.wake(message.get("execution"))
+        for execution_id in message.get("executions") or (None,):
+            worker.wake(execution_id)
 
 
 # Definitions
@@ -166,7 +167,7 @@ async def answer(execution_id: int, node_id: str, value: Any = None) -> bool:
     waits = ExecutionWait.objects.select_related("execution").filter(execution=execution_id, node=node_id)
     wait = await waits.alatest("pk")
     is_first = await sync_to_async(wait.answer_once)(value)
-    await live.ring(live.ENGINES, {"type": "engine.wake", "execution": execution_id})
+    await live.ring(live.ENGINES, {"type": "engine.wake", "executions": [execution_id]})
     return is_first
 
 

@@ -75,7 +75,7 @@ async def new(count: int = 1, definition: Any = None) -> list[int]:
 
 async def claimed_by_nobody(execution_id: int, *told: Entry) -> claim.Held:
     """As if a worker had claimed it, written these entries, and been killed."""
-    [held] = await in_thread(claim.claim_one, DEAD, execution_id)
+    [held] = await in_thread(claim.claim_family, DEAD, execution_id)
     for seq, entry in enumerate(told, held.last_seq + 1):
         entry.seq = seq
     writer = Journal()
@@ -911,7 +911,7 @@ async def test_a_claim_takes_what_is_due_and_nothing_else() -> None:
     later, ended, mine, due = numbers
     await WorkflowExecution.objects.filter(pk=later).aupdate(due_at=timezone.now() + timedelta(hours=1))
     await WorkflowEngine().cancel_execution(ended)
-    assert [held.execution_id for held in await in_thread(claim.claim_one, DEAD, mine)] == [mine]
+    assert [held.execution_id for held in await in_thread(claim.claim_family, DEAD, mine)] == [mine]
     [held] = await in_thread(claim.claim, "other", 10)
     assert (held.execution_id, held.fence, held.last_seq) == (due, 1, 1)
     assert await in_thread(claim.claim, "other", 10) == []
@@ -968,7 +968,7 @@ async def test_a_worker_whose_execution_was_taken_over_lets_go(engine_room: Work
     number = await submit(chain(node("a", "test_hold"), node("b")))
     await reached("gate")
     await WorkflowExecution.objects.filter(pk=number).aupdate(due_at=timezone.now())
-    assert await in_thread(claim.claim_one, DEAD, number)
+    assert await in_thread(claim.claim_family, DEAD, number)
     GATES["gate"].set()
     await soon(lambda: not engine_room.runs)
     assert (await row(number)).owner == DEAD

@@ -211,8 +211,8 @@ def test_the_fold_keeps_times_attempts_and_answers() -> None:
     assert fold(journal("started a", "taken_over", "started a")).nodes["a"].attempt == 2
 
 
-def test_log_lines_and_kinds_without_a_meaning_yet_change_nothing_but_the_number() -> None:
-    entries = journal("started a", "logged a", "limited", "repaired a")
+def test_log_lines_and_limits_that_end_nothing_change_nothing_but_the_number() -> None:
+    entries = journal("started a", "logged a", "limited", "limited a")
     assert fold(entries).nodes == fold(journal("started a")).nodes
     assert fold(entries).seq == len(entries)
 

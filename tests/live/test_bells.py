@@ -49,7 +49,7 @@ async def settled(heard: Heard) -> None:
 
 
 async def test_many_entries_ring_few_bells(heard: Heard) -> None:
-    bell = live.Bell()
+    bell = live.Bell(live.VIEWERS, "journal.grew")
     for _ in range(1_000):
         bell.grew(7)
     await settled(heard)
@@ -58,7 +58,7 @@ async def test_many_entries_ring_few_bells(heard: Heard) -> None:
 
 
 async def test_many_executions_share_a_bell(heard: Heard) -> None:
-    bell = live.Bell()
+    bell = live.Bell(live.VIEWERS, "journal.grew")
     for number in range(300):
         bell.grew(number)
     await settled(heard)
@@ -67,7 +67,7 @@ async def test_many_executions_share_a_bell(heard: Heard) -> None:
 
 
 async def test_a_stream_of_entries_rings_once_a_gap(heard: Heard) -> None:
-    bell, loop = live.Bell(), asyncio.get_running_loop()
+    bell, loop = live.Bell(live.VIEWERS, "journal.grew"), asyncio.get_running_loop()
     began = loop.time()
     while loop.time() - began < 10 * live.GAP_S:
         bell.grew(1)
@@ -79,7 +79,7 @@ async def test_a_stream_of_entries_rings_once_a_gap(heard: Heard) -> None:
 
 async def test_the_last_one_rings_too(heard: Heard) -> None:
     """What grows while the bell rests is told when it has rested."""
-    bell = live.Bell()
+    bell = live.Bell(live.VIEWERS, "journal.grew")
     bell.grew(1)
     await asyncio.sleep(live.GAP_S / 5)
     bell.grew(2)
@@ -88,7 +88,7 @@ async def test_the_last_one_rings_too(heard: Heard) -> None:
 
 
 async def test_a_rested_bell_rings_at_once_and_a_silent_one_never(heard: Heard) -> None:
-    bell = live.Bell()
+    bell = live.Bell(live.VIEWERS, "journal.grew")
     await asyncio.sleep(3 * live.GAP_S)
     assert heard == []
     bell.grew(5)

@@ -16,8 +16,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflows.errors import Problem
-from workflows.graph import OUT, Graph, Node
-from workflows.policy import ERROR, Policy, policy_of
+from workflows.graph import ERROR, OUT, Graph, Node
+from workflows.policy import Policy, policy_of
 from workflows.steps.ai import AI
 from workflows.steps.base import RESERVED, Step
 from workflows.steps.branch import Branch

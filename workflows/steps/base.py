@@ -147,8 +147,8 @@ class Step(Generic[C]):
         """What follows when a wait is over. Pure and quick: it runs inside the engine's own loop. May raise."""
         return Done(data)
 
-    def fan_out(self, data: Mapping[str, Any]) -> Each:
-        """For a kind whose run() answers with Each: the same again, after a restart. Pure."""
+    def fan_out(self, data: Mapping[str, Any]) -> Each | Call:
+        """For a kind whose run() answers with Each or Call: the same again, after a restart. Pure."""
         raise TypeError(f"{type(self).__name__} has no fan_out()")
 
     @classmethod

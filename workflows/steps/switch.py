@@ -14,8 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from workflows.conditions import Conditions, Match, decide
 from workflows.edits import slug
-from workflows.graph import EACH, NODE_ID
-from workflows.policy import ERROR
+from workflows.graph import EACH, ERROR, NODE_ID
 from workflows.steps import base
 
 DEFAULT = "default"

@@ -1,0 +1,67 @@
+"""What the end of an execution sets off, in the transaction in which it ends: its parent looks again, its slot goes
+to the next, and where it failed the workflow that is meant for that starts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import Any
+
+from executions import slots
+from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
+from workflows.blueprint import Blueprint, blueprint_of
+from workflows.errors import DefinitionError, InputError
+from workflows.models import Workflow
+
+log = logging.getLogger(__name__)
+
+
+def follow(ended: Collection[int]) -> set[int]:
+    """Gives the executions that have become due by it, so that engines are rung for them."""
+    woken: set[int] = set()
+    rows = WorkflowExecution.objects.filter(pk__in=ended).select_related("parent", "version").order_by("pk")
+    for row in rows.defer("output_data", "parent__input_data", "parent__output_data", "version__definition"):
+        if row.parent:
+            row.parent.nudge()
+            woken.add(row.parent.pk)
+        if row.status == ExecutionStatus.FAILED:
+            woken |= _on_failure(row)
+    limited = WorkflowExecution.objects.filter(pk__in=ended, has_slot__isnull=False)
+    for workflow_id in limited.order_by().values_list("workflow", flat=True).distinct():
+        woken |= set(slots.admit(workflow_id))
+    return woken
+
+
+def record(row: WorkflowExecution, **told: Any) -> list[int]:
+    """Writes a new execution, its first entry, and who got a slot by that. Inside the caller's transaction."""
+    slots.reserve(row, row.workflow)
+    row.priority = row.workflow.priority
+    row.save(force_insert=True)
+    data = {"by": row.started_by.get_username() if row.started_by else None} | told
+    ExecutionLog.objects.create(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data=data)
+    return slots.admit(row.workflow_id) if row.has_slot is False else [row.pk]
+
+
+def _on_failure(row: WorkflowExecution) -> set[int]:
+    """Not for children, whose root fails too where it matters; not for drafts, which somebody watches; never for what
+    such a failure has started itself."""
+    if row.parent or row.version.is_draft or row.failure_of_id:
+        return set()
+    chosen = Workflow.objects.filter(pk=row.workflow_id, on_failure__isnull=False).values_list("on_failure", flat=True)
+    handler = Workflow.objects.runnable().select_related("published").filter(pk__in=chosen).first()
+    if handler is None or handler.published is None:
+        return set()
+    blueprint = blueprint_of(handler.published, handler.max_parallel)
+    facts = {"id": row.pk, "workflow_id": row.workflow_id, "workflow": row.workflow.name}
+    given = {"error": row.error, "execution": facts, "input": row.input_data}
+    try:
+        if not isinstance(blueprint, Blueprint):
+            raise blueprint
+        given = blueprint.checked(given)
+    except (DefinitionError, InputError) as error:
+        log.error("The workflow for failures cannot start: %s", error, extra={"execution": row.pk})
+        return set()
+    made = WorkflowExecution(workflow=handler, version=handler.published, input_data=given, failure_of=row)
+    made.steps_total = len(blueprint.graph.nodes)
+    return set(record(made, failure_of=row.pk))

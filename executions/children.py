@@ -1,0 +1,151 @@
+"""Child executions in the rows: made, counted, gathered, cancelled. All of it runs in a thread that may use the
+database, the making and cancelling inside the transaction in which their parent's entries are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from executions import ending
+from executions.family import Family, Order, Survey
+from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
+from workflows.blueprint import blueprint_of
+from workflows.errors import DefinitionError, InputError
+from workflows.models import Workflow
+from workflows.permissions import can
+from workflows.steps.base import Call
+from workflows.values import require
+
+MAX_DEPTH = 8  # a workflow that calls itself ends here
+
+
+class Refusal(Exception):
+    """This child cannot be made; the sentence says why, and the step fails with it."""
+
+
+def make(orders: Iterable[tuple[int, Order]]) -> set[int]:
+    """Writes the children of these parents. Gives the parents of which one was refused, so that they look again."""
+    wanted, refused = list(orders), set[int]()
+    parents = WorkflowExecution.objects.select_related("workflow__owner").defer("input_data", "output_data", "error")
+    by_id = parents.in_bulk({execution_id for execution_id, _ in wanted})
+    made = []
+    for execution_id, order in wanted:
+        parent = by_id[execution_id]
+        if parent.cancel_requested_at:
+            continue
+        try:
+            made.append(_child(parent, order))
+        except Refusal as refusal:
+            refused.add(execution_id)
+            _refuse(parent, order, str(refusal))
+    WorkflowExecution.objects.bulk_create(made)
+    first = [ExecutionLog(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data={"by": None}) for row in made]
+    ExecutionLog.objects.bulk_create(first)
+    return refused
+
+
+def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
+    row = WorkflowExecution(workflow=parent.workflow, version_id=parent.version_id, input_data=dict(order.given))
+    row.parent, row.parent_node, row.parent_attempt, row.item_index = parent, order.node, order.attempt, order.index
+    row.root_id, row.depth, row.priority = parent.root_id or parent.pk, parent.depth + 1, parent.priority
+    row.body = order.body
+    if row.depth > MAX_DEPTH:
+        raise Refusal(f"Executions are nested {row.depth} levels deep; the limit is {MAX_DEPTH}. Does it call itself?")
+    if order.workflow is not None:
+        _call(row, parent.workflow, order.workflow)
+    return row
+
+
+def _call(row: WorkflowExecution, caller: Workflow, workflow_id: int) -> None:
+    target = Workflow.objects.runnable().select_related("published").filter(pk=workflow_id).first()
+    if target is None or target.published is None:
+        raise Refusal(f"Workflow {workflow_id} cannot be called: it was not found, is off, or was never published.")
+    if not _may_call(caller, target):
+        raise Refusal(f"Workflow {workflow_id} cannot be called: the owner of “{caller.name}” may not run it.")
+    blueprint = blueprint_of(target.published, target.max_parallel)
+    if isinstance(blueprint, DefinitionError):
+        raise Refusal(f"“{target.name}” cannot be executed: {blueprint.message}")
+    try:
+        row.input_data = blueprint.checked(require(row.input_data))
+    except InputError as error:
+        raise Refusal(f"“{target.name}” does not take this input: {error.message}") from None
+    row.workflow, row.version, row.steps_total = target, target.published, len(blueprint.graph.nodes)
+
+
+def _may_call(caller: Workflow, target: Workflow) -> bool:
+    """A workflow acts with the rights of its owner; one without owner reaches only what is everybody's."""
+    if caller.owner is None:
+        return target.pk == caller.pk or (target.owner_id is None and target.group_id is None)
+    return can(caller.owner, "run", target)
+
+
+def _refuse(parent: WorkflowExecution, order: Order, sentence: str) -> None:
+    waits = ExecutionWait.objects.open().filter(execution=parent, node=order.node)
+    waits.update(answered_at=timezone.now(), answer={"refused": sentence})
+    parent.nudge()
+
+
+def survey(execution_id: int, family: Family) -> Survey:
+    """Three looks into small indices, however many children there are."""
+    rows = _of(execution_id, family)
+    last = rows.aggregate(last=Max("item_index"))["last"]
+    bad = rows.filter(status__in=(ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
+    return Survey(rows.live().count(), -1 if last is None else last, bad.count())
+
+
+def gather(execution_id: int, family: Family) -> dict[str, Any]:
+    """What the step's resume gets, once no child lives any more."""
+    names = ("item_index", "pk", "status", "output_data", "error_message")
+    rows = _of(execution_id, family).order_by("item_index").values_list(*names)
+    if isinstance(family.outcome, Call):
+        _, pk, status, output, error = rows.get()
+        return {"execution": pk, "status": status, "output": output, "error": error}
+    items, failed = [], []
+    for index, _, status, output, error in rows.iterator(chunk_size=1_000):
+        items.append(output if status == ExecutionStatus.COMPLETED else None)
+        if status != ExecutionStatus.COMPLETED:
+            failed.append({"index": index, "error": error})
+    return {"items": items, "failed": failed, "count": family.total}
+
+
+def _of(execution_id: int, family: Family) -> Any:
+    return WorkflowExecution.objects.filter(parent=execution_id, parent_node=family.node, parent_attempt=family.attempt)
+
+
+def cancel_all(execution_id: int) -> None:
+    """As cancel(), for an execution that has ended, in a transaction of its own."""
+    with transaction.atomic():
+        cancel(execution_id)
+
+
+def cancel(execution_id: int, nodes: Sequence[str] | None = None, by: Any = None) -> set[int]:
+    """Asks all that live below it for their end (`nodes`: below these steps); those that nobody holds have ended on
+    return. Gives those that somebody does hold, so that they are rung."""
+    rows = WorkflowExecution.objects.live().filter(parent=execution_id)
+    rows = rows if nodes is None else rows.filter(parent_node__in=nodes)
+    held: set[int] = set()
+    for child in rows.select_for_update(no_key=True).order_by("pk"):
+        held |= cancel(child.pk, by=by)
+        if not child.request_cancel(by):
+            continue
+        child.refresh_from_db(fields=["owner", "due_at"])
+        if child.is_owned:
+            held.add(child.pk)
+        else:
+            ending.cancel_unowned(child, by)
+    return held
+
+
+def pause(execution_id: int, by: Any, *, paused: bool) -> set[int]:
+    """The same for a pause, or its end; gives all that were changed."""
+    changed: set[int] = set()
+    for child in WorkflowExecution.objects.live().filter(parent=execution_id).order_by("pk"):
+        changed |= pause(child.pk, by, paused=paused)
+        if child.set_paused(paused, by):
+            changed.add(child.pk)
+    return changed
