@@ -48,4 +48,6 @@ def _sentence(answer: Mapping[str, Any]) -> str:
     error, number = answer.get("error"), answer.get("execution")
     reason = error.get("message") if isinstance(error, Mapping) else error
     who = f"Execution #{number}" if number else "The workflow that it calls"
-    return f"{who} {answer['status']}: {reason or 'it did not say why'}"[:1_000]
+    if answer["status"] == "cancelled":
+        return f"{who} was cancelled."
+    return f"{who} failed: {reason or 'it did not say why'}"[:1_000]
