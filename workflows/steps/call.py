@@ -31,12 +31,15 @@ class Call(base.Step[Config]):
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Call:
-        names = self.config.what or list(ctx.data)
-        if absent := [name for name in names if name not in ctx.data]:
+        if absent := [name for name in self.config.what if name not in ctx.data]:
             ctx.log(f"Not in the data, so not handed over: {', '.join(absent)[:500]}", "warning")
-        given = {name: ctx.data[name] for name in names if name in ctx.data}
-        ctx.log(f"Runs workflow {self.config.workflow}, with {', '.join(given)[:500] or 'an empty input'}")
-        return base.Call(self.config.workflow, given)
+        call = self.fan_out(ctx.data)
+        ctx.log(f"Runs workflow {call.workflow}, with {', '.join(call.given)[:500] or 'an empty input'}")
+        return call
+
+    def fan_out(self, data: Mapping[str, Any]) -> base.Call:
+        names = self.config.what or list(data)
+        return base.Call(self.config.workflow, {name: data[name] for name in names if name in data})
 
     def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
         if answer["status"] == "completed":
