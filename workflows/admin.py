@@ -99,9 +99,9 @@ class WorkflowAdmin(VisibleAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Workflow | None = None) -> bool:
         return False
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest | None, **kwargs: Any) -> Any:
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Only what one may see can be chosen: a select would tell the names of all others."""
-        if db_field.name == "on_failure" and request:
+        if db_field.name == "on_failure":
             kwargs["queryset"] = visible_to(request.user)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
