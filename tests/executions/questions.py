@@ -34,6 +34,7 @@ def awaiting_a_call(workflow: Workflow, node: str = "work", *, due_s: float | No
 
 def _waiting(workflow: Workflow, node: str, kind: str, due_s: float | None, **named: Any) -> ExecutionWait:
     due_at = timezone.now() + timedelta(seconds=due_s) if due_s is not None else None
+    assert workflow.published is not None
     execution = WorkflowExecution.objects.create(
         workflow=workflow,
         version=workflow.published,

@@ -48,10 +48,9 @@ ASKED = drawn(
 )
 
 
-def fresh(wait: ExecutionWait) -> ExecutionWait:
-    found = answering.question(wait.execution_id, wait.node)
-    assert found is not None
-    return found
+def fresh(wait: ExecutionWait) -> Any:
+    """The row as it is now; Any, since a test knows which of its columns are filled."""
+    return answering.question(wait.execution_id, wait.node)
 
 
 # Who
@@ -313,7 +312,8 @@ async def test_an_approved_question_goes_on_by_its_branch(engine_room: Worker) -
     number = await submit(ASKED)
     await until(number, "waiting")
     wait = await ExecutionWait.objects.aget(execution=number)
-    assert (wait.kind, wait.audience, wait.asks["title"], wait.due_at) == ("approval", "", "Pay it?", None)
+    assert (wait.kind, wait.audience, wait.due_at) == ("approval", "", None)
+    assert wait.asks and wait.asks["title"] == "Pay it?"
     boss = await sync_to_async(User.objects.create_superuser)("boss")
     await sync_to_async(answer)(await question_of(number), boss, True, None, "Do it")
     assert (await until(number, "completed")).output_data["pay"] == 1
@@ -322,10 +322,8 @@ async def test_an_approved_question_goes_on_by_its_branch(engine_room: Worker) -
     assert answered.data["by"] == "boss" and answered.data["kind"] == "approval"
 
 
-async def question_of(number: int) -> ExecutionWait:
-    found = await sync_to_async(answering.question)(number, "ask")
-    assert found is not None
-    return found
+async def question_of(number: int) -> Any:
+    return await sync_to_async(answering.question)(number, "ask")
 
 
 async def test_a_rejected_question_goes_on_by_its_branch(engine_room: Worker) -> None:
