@@ -470,6 +470,7 @@ class Run:
             node=start.node,
             attempt=start.attempt,
             now=timezone.now(),
+            time_zone=self._held.time_zone,
             idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
         )
 

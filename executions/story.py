@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Q
+
 from executions.data import replay
 from executions.models import ExecutionLog, Kind, WorkflowExecution
 from workflows.errors import DefinitionError
@@ -30,7 +32,8 @@ def status(execution_id: int) -> dict[str, Any] | None:
 
 def _steps_done(row: WorkflowExecution) -> int:
     """From the journal: the row has it at rest and end only."""
-    return row.entries.filter(kind__in=(Kind.COMPLETED, Kind.SKIPPED)).values("node").distinct().count()
+    ended = Q(kind__in=(Kind.COMPLETED, Kind.SKIPPED, Kind.REUSED)) | Q(kind=Kind.FAILED, data__has_key="handle")
+    return row.entries.filter(ended).values("node").distinct().count()
 
 
 def every_entry(execution_id: int, limit: int | None, after: int) -> list[dict[str, Any]]:

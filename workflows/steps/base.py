@@ -132,6 +132,7 @@ class Step(Generic[C]):
     help: ClassVar[str] = ""
     presets: ClassVar[tuple[Preset, ...]] = ()
     handles: ClassVar[tuple[str, ...]] = (OUT,)
+    start: ClassVar[Mapping[str, Any]] = {}  # the settings of a new one, as the builder adds it
     effects: ClassVar[Literal["none", "outside"]] = "none"
     version: ClassVar[int] = 1
     Config: ClassVar[type[Config]] = Config
@@ -154,6 +155,16 @@ class Step(Generic[C]):
     def handles_of(cls, data: Mapping[str, Any]) -> tuple[str, ...]:
         """The handles of one step, where they depend on its settings, which may be wrong or not there yet."""
         return cls.handles
+
+    @classmethod
+    def name_of(cls, data: Mapping[str, Any], handle: str) -> str:
+        """What people call a handle."""
+        return handle
+
+    @classmethod
+    def filled(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Settings that somebody typed, with what the builder adds by itself, such as ids."""
+        return data
 
     @classmethod
     def upgrade(cls, old: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class Config(base.Config):
 
 
 class Callback(base.Step[Config]):
-    kind, label, icon = "callback", "Wait for a call", "link"
+    kind, label, icon = "callback", "Callback", "link"
     help = "Waits until another system posts to a one-time address. Expired where it did not in time."
     handles = ("out", "expired")
     Config = Config
