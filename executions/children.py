@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from executions import ending
@@ -123,6 +123,16 @@ def _of(execution_id: int, family: Family) -> QuerySet[WorkflowExecution]:
 
 def of(execution_id: int, node: str, attempt: int) -> QuerySet[WorkflowExecution]:
     return WorkflowExecution.objects.filter(parent=execution_id, parent_node=node, parent_attempt=attempt)
+
+
+def family_of(execution_id: int) -> WorkflowExecution | None:
+    """The execution, with all that live of its family held until COMMIT, in the order in which the journal does."""
+    execution = WorkflowExecution.objects.filter(pk=execution_id).first()
+    if execution:
+        root = execution.root_id or execution.pk
+        family = WorkflowExecution.objects.live().filter(Q(pk=root) | Q(root=root)).order_by("pk")
+        list(family.select_for_update(no_key=True).values_list("pk", flat=True))
+    return execution
 
 
 def cancel_all(execution_id: int) -> None:

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from executions import words
 from executions.around import NOTHING, Around
+from executions.asking import Asking, asked
 from executions.models import WorkflowExecution
 from executions.plan import drawn_of
 from executions.planner import State, is_live
@@ -61,6 +62,7 @@ class Scene:
     drawing: Drawing | None
     boxes: list[tuple[Box, Lane]]
     links: list[tuple[Link, str]]
+    asks: list[Asking]
 
     @property
     def tallies(self) -> list[Tally]:
@@ -139,6 +141,7 @@ def scene(
         drawing=drawing,
         boxes=[(box, by_id[box.node.id]) for box in drawing.boxes] if drawing else [],
         links=[(link, link_look(link, state, around)) for link in drawing.links] if drawing else [],
+        asks=asked(graph, state),
     )
 
 

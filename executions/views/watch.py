@@ -14,13 +14,14 @@ from django.views.decorators.http import require_safe
 
 from executions import fragments
 from executions.around import around
-from executions.engine import WorkflowEngine
 from executions.models import ExecutionLog, WorkflowExecution
 from executions.plan import drawn_of, graph_of
 from executions.planner import State
 from executions.scene import STUCK, Scene, scene
 from executions.timeline import lane
+from executions.views import data
 from executions.views.record import again, execution_for, state_of
+from executions.views.waiting import form_html
 from workflows.graph import Graph
 from workflows.permissions import can, visible
 from workflows.views.record import whole
@@ -37,11 +38,13 @@ def show(request: HttpRequest, execution_id: int) -> HttpResponse:
     graph, state = graph_of(execution), state_of(execution)
     # After the state: an execution that ended in between still gets its last entries, though it has no socket.
     rows = list(execution.entries.order_by("-seq")[:FIRST_PAINT])[::-1]
-    context = _page(execution, scene(execution, graph, state, timezone.now(), around(execution, graph, state)))
-    context |= _window(execution, graph, rows)
+    shown = scene(execution, graph, state, timezone.now(), around(execution, graph, state))
+    context = _page(execution, shown) | _window(execution, graph, rows) | {"data": data.shown(execution)}
+    forms = {ask.node_id: form_html(request, execution.pk, ask.node_id) for ask in shown.asks if ask.is_open}
+    context |= {"waits": fragments.waits(shown, forms), "asks_somebody": bool(forms)}
     context["parent"] = _parent(request, execution)
     context["may_run"] = can(request.user, "run", execution.workflow)
-    context["may_run_again"] = execution.body is None and can(request.user, again(execution), execution.workflow)
+    context["may_run_again"] = execution.parent_id is None and can(request.user, again(execution), execution.workflow)
     return render(request, "executions/show.html", context)
 
 
@@ -79,13 +82,13 @@ def step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
         "execution": execution,
         "scene": shown,
         "lane": lane(graph.nodes[node_id], state, shown.axis, looked.tallies.get(node_id), _halts(execution, node_id)),
-        "data": WorkflowEngine().step_data(execution.pk, node_id),
+        "data": data.shown_of_step(execution, node_id),
         "error": next(((row.data or {}).get("error") for row in reversed(rows) if row.kind in FAILURES), None),
         "rows": fragments.joined(fragments.entries(execution, graph, rows)),
         "runs_after": [graph.nodes[edge.source] for edge in graph.incoming[node_id]],
         "is_stuck": state.status == "failed" and _is_stuck(state, node_id),
         "may_run": can(request.user, "run", execution.workflow),
-        "may_run_again": execution.body is None and can(request.user, again(execution), execution.workflow),
+        "may_run_again": execution.parent_id is None and can(request.user, again(execution), execution.workflow),
     }
     return render(request, "executions/step.html", context)
 
@@ -131,7 +134,7 @@ def result(request: HttpRequest, execution_id: int) -> HttpResponse:
     if not request.headers.get("HX-Request"):
         return redirect("executions:show", execution_id)
     context = {"scene": {"execution_id": execution.pk, "status": execution.status}, "has_output": True}
-    return render(request, "executions/_result.html", context | {"output": execution.output_data})
+    return render(request, "executions/_result.html", context | {"output": data.shown(execution)["output"]})
 
 
 def _page(execution: WorkflowExecution, shown: Scene) -> Context:
