@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from executions import ending
@@ -93,10 +93,14 @@ def _refuse(parent: WorkflowExecution, order: Order, sentence: str) -> None:
 
 def survey(execution_id: int, family: Family) -> Survey:
     """Three looks into small indices, however many children there are."""
-    rows = _of(execution_id, family)
+    return count(_of(execution_id, family))
+
+
+def count(rows: QuerySet[WorkflowExecution]) -> Survey:
+    """Of the children of one attempt at a step."""
     last = rows.aggregate(last=Max("item_index"))["last"]
     bad = rows.filter(status__in=(ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
-    return Survey(rows.live().count(), -1 if last is None else last, bad.count())
+    return Survey(rows.filter(completed_at=None).count(), -1 if last is None else last, bad.count())
 
 
 def gather(execution_id: int, family: Family) -> dict[str, Any]:
@@ -114,8 +118,12 @@ def gather(execution_id: int, family: Family) -> dict[str, Any]:
     return {"items": items, "failed": failed, "count": family.total}
 
 
-def _of(execution_id: int, family: Family) -> Any:
-    return WorkflowExecution.objects.filter(parent=execution_id, parent_node=family.node, parent_attempt=family.attempt)
+def _of(execution_id: int, family: Family) -> QuerySet[WorkflowExecution]:
+    return of(execution_id, family.node, family.attempt)
+
+
+def of(execution_id: int, node: str, attempt: int) -> QuerySet[WorkflowExecution]:
+    return WorkflowExecution.objects.filter(parent=execution_id, parent_node=node, parent_attempt=attempt)
 
 
 def family_of(execution_id: int) -> WorkflowExecution | None:
