@@ -62,6 +62,8 @@ class State:
     seq: int = 0
     status: str | None = None
     started: bool = False
+    starts: int = 0  # of steps, every attempt counted
+    is_log_full: bool = False
     cancel_requested: bool = False
     paused_at: datetime | None = None
     expires_at: datetime | None = None  # when its time limit is over; stands still while it is paused
@@ -90,6 +92,7 @@ class State:
                 self.paused_at, self.expires_at = None, _moment(data.get("expires_at"))
             case "limited":
                 self.failure = self.failure or data.get("error")
+                self.is_log_full = self.is_log_full or data.get("limit") == "log"
             case "finished":
                 self.status = data["status"]
                 self.failure = self.failure or data.get("error")  # where the engine itself gave up
@@ -113,6 +116,7 @@ class State:
         node.attempt = entry.attempt or node.attempt
         if entry.kind == "started":
             node.started_at, node.until, node.waits_for, node.answer = entry.at, None, None, None
+            self.starts += 1
         elif entry.kind in ("waited", "retried"):
             self._wait(node, entry)
         elif entry.kind == "answered":
