@@ -53,6 +53,7 @@ class Held:
     has_slot: bool | None = None
     time_limit_s: int | None = None
     pause_before: Sequence[str] = ()
+    time_zone: str = ""
 
     @property
     def graph(self) -> Graph:
@@ -185,6 +186,7 @@ def _held(row: WorkflowExecution, fence: int, entries: list[ExecutionLog], last_
         has_slot=row.has_slot,
         time_limit_s=None if row.parent_id else row.workflow.time_limit_s,
         pause_before=row.pause_before,
+        time_zone=row.workflow.time_zone,
     )
     try:
         held.given = input_of(row)
@@ -255,8 +257,9 @@ def _opened(item: Opening, workflow: Workflow | None) -> Held | Refused:
         given = blueprint.checked(item.given)
     except InputError as error:
         return error
-    size = weight(given)
-    return Held(0, 1, 0, given, blueprint, [item.queued()], 1, size, time_limit_s=workflow.time_limit_s)
+    held = Held(0, 1, 0, given, blueprint, [item.queued()], 1, weight(given))
+    held.time_limit_s, held.time_zone = workflow.time_limit_s, workflow.time_zone
+    return held
 
 
 def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) -> None:

@@ -20,7 +20,7 @@ from executions import blobs, children, claim, ending, large, live, slots, story
 from executions.aftermath import record
 from executions.claim import Held, Opening, Queued
 from executions.large import input_of, output_of
-from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
+from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from executions.planner import State, fold
 from executions.repair import Repair
 from executions.repair import repair as repaired
@@ -170,7 +170,7 @@ class WorkflowEngine:
     def cancel(self, execution_id: int, *, by: Any = None) -> bool:
         """Asks for the end, without waiting for it. Where nobody holds the execution, it has ended on return."""
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            execution = children.family_of(known(execution_id))
             if execution is None or not execution.request_cancel(by):
                 return False
             children.cancel(execution.pk, by=by)
@@ -200,13 +200,26 @@ class WorkflowEngine:
 
     def _set_paused(self, execution_id: int, by: Any, *, paused: bool) -> bool:
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            execution = children.family_of(known(execution_id))
             if execution is None or not execution.set_paused(paused, by):
                 return False
             children.pause(execution.pk, by, paused=paused)
             if execution.has_slot is False:
                 slots.admit(execution.workflow_id)
             _ring_later(execution)
+        return True
+
+    def answer_wait(self, wait_id: int, answer: Any, *, by: Any = None) -> bool:
+        """Ends a wait by an answer; the execution goes on. True for the one call that did, and only while it is open.
+
+        Whether `by` may answer, and whether the answer fits, is answering.py's to say. Raises InputError for an answer
+        that cannot be kept.
+        """
+        with transaction.atomic():
+            wait = ExecutionWait.objects.select_related("execution").filter(pk=known(wait_id)).first()
+            if wait is None or not wait.answer_once(answer, by):
+                return False
+            transaction.on_commit(lambda: live.ring_engines(wait.execution_id))
         return True
 
     async def get_execution_status(self, execution_id: int) -> dict[str, Any] | None:

@@ -62,15 +62,38 @@ def _retried(entry: Entry, data: dict[str, Any]) -> Said:
 
 
 def _waited(entry: Entry, data: dict[str, Any]) -> Said:
-    if not data.get("until"):
-        return Said("Waiting", "waiting", f"for an answer: {data['reason']}" if data.get("reason") else "for an answer")
-    return Said("Waiting", "waiting", "until", datetime.fromisoformat(data["until"]))
+    until = datetime.fromisoformat(data["until"]) if data.get("until") else None
+    named = ", ".join(map(str, (data.get("people") or []) + (data.get("groups") or [])))
+    match data.get("kind"):
+        case "approval":
+            awaited = f"for approval by {named}" if named else "for approval"
+        case "callback":
+            awaited = "for a call"
+        case _:
+            awaited = "" if until else f"for an answer: {data['reason']}" if data.get("reason") else "for an answer"
+    return Said("Waiting", "waiting", " ".join(filter(None, (awaited, "until" if until else ""))), until)
 
 
 def _answered(entry: Entry, data: dict[str, Any]) -> Said:
-    return (
-        Said("Answered", "completed", f"by {data['by']}") if data.get("by") else Said("The wait is over", "completed")
-    )
+    if data.get("due"):
+        return (
+            Said("Expired", "cancelled", "nobody answered in time") if data.get("kind") == "approval" else _over(data)
+        )
+    if data.get("kind") == "callback":
+        return Said("Called", "completed")
+    by = f"by {data['by']}" if data.get("by") else ""
+    answer = data.get("answer")
+    if data.get("kind") != "approval" or not isinstance(answer, dict):
+        return Said("Answered", "completed", by) if by else Said("The wait is over", "completed")
+    comment = str(answer.get("comment") or "")
+    rest = f"{by}: {comment}" if comment else by
+    return Said("Approved", "completed", rest) if answer.get("approved") else Said("Rejected", "failed", rest)
+
+
+def _over(data: dict[str, Any]) -> Said:
+    if data.get("kind") == "callback":
+        return Said("Expired", "cancelled", "no call came in time")
+    return Said("The wait is over", "completed")
 
 
 def _reasoned(word: str, look: str) -> Callable[[Entry, dict[str, Any]], Said]:
@@ -81,6 +104,15 @@ def _taken_over(entry: Entry, data: dict[str, Any]) -> Said:
     lost = data.get("nodes") or []
     again = f"{words.count(len(lost), 'step')} will start again" if lost else "nothing was lost"
     return Said("Taken over by another worker", "waiting", again)
+
+
+def _limited(entry: Entry, data: dict[str, Any]) -> Said:
+    if data.get("limit") == "log":
+        kept = f"{int(data.get('value') or 0):,} bytes"
+        return Said(
+            "The log is full", "waiting", f"after {kept}: further lines are not kept. ENGINE_LOG_BYTES allows more"
+        )
+    return Said("A limit was reached", "failed", str((data.get("error") or {}).get("message", "")))
 
 
 def _cancel_requested(entry: Entry, data: dict[str, Any]) -> Said:
@@ -105,6 +137,7 @@ SPEAKERS: dict[str, Callable[[Entry, dict[str, Any]], Said]] = {
     "cancelled": _reasoned("Cancelled", "cancelled"),
     "abandoned": _reasoned("Abandoned", "waiting"),
     "taken_over": _taken_over,
+    "limited": _limited,
     "cancel_requested": _cancel_requested,
     "finished": _finished,
 }

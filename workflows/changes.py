@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from workflows.graph import OUT
+from workflows.graph import OUT, Node
 from workflows.sayings import cut, is_short, kind_label, listed, said, title
+from workflows.steps import way
 from workflows.steps.base import RESERVED
 from workflows.values import same
 from workflows.words import count
@@ -87,7 +88,9 @@ class _Sheet:
 
     def source(self, ends: Ends) -> str:
         """“Urgent?” (true): the step that it comes from, and by which of its ends."""
-        return f"“{self.label(ends[0])}”" + (f" ({cut(ends[1])})" if ends[1] != OUT else "")
+        entry = self.nodes.get(ends[0], {})
+        node = Node(ends[0], str(entry.get("type")), _data(entry))
+        return f"“{self.label(ends[0])}”" + (f" ({cut(way(node, ends[1]))})" if ends[1] != OUT else "")
 
     def sources(self, edges: Iterable[Ends]) -> str:
         return " and ".join(self.source(ends) for ends in edges)

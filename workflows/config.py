@@ -36,7 +36,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One labelled field. `look`: text, long, number, switch, choice, lines, json or rows. `value` stands in it."""
+    """One labelled field. `look`: text, long, number, switch, choice, lines, json or rows, or one that the Config names
+    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, hidden). `value` stands in it."""
 
     name: str
     label: str
@@ -46,6 +47,7 @@ class Setting:
     is_required: bool
     placeholder: str = ""
     choices: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()  # the choices with what people call them
     errors: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
 
@@ -56,7 +58,8 @@ class Setting:
 
 def settings(config: type[BaseModel], data: Mapping[str, Any], errors: Errors, prefix: str = "") -> list[Setting]:
     """The form of a Config for the values in `data`."""
-    return [_setting(f"{prefix}{name}", name, info, data, errors) for name, info in config.model_fields.items()]
+    shown = ((name, info) for name, info in config.model_fields.items() if looks(info) != "hidden")
+    return [_setting(f"{prefix}{name}", name, info, data, errors) for name, info in shown]
 
 
 def read(
@@ -74,15 +77,20 @@ def read(
 
 
 def arranged(config: type[BaseModel], data: Mapping[str, Any], verb: str, place: str) -> dict[str, Any]:
-    """`data` with a row added ("fields"), removed, or moved up or down ("fields.2")."""
+    """`data` with a row added ("fields"), removed, or moved ("fields.2"); also inside a row ("cases.0.rows.2")."""
     name, _, at = place.partition(".")
     rows = list(data.get(name) or []) if isinstance(data.get(name) or [], list) else []
     if name not in config.model_fields or looks(config.model_fields[name]) != "rows":
         return dict(data)
-    if verb == "add" and len(rows) < MOST_ROWS:
+    at, _, inside = at.partition(".")
+    index = int(at) if at.isdecimal() and len(at) < 10 and int(at) < len(rows) else None
+    if inside:
+        if index is not None and isinstance(rows[index], dict):
+            rows[index] = arranged(get_args(_bare(config.model_fields[name]))[0], rows[index], verb, inside)
+    elif verb == "add" and len(rows) < MOST_ROWS:
         rows.append({})
-    elif at.isdecimal() and len(at) < 10 and int(at) < len(rows):
-        row, index = rows.pop(int(at)), int(at)
+    elif verb != "add" and index is not None:
+        row = rows.pop(index)
         if verb != "remove":
             rows.insert(max(0, index - 1 if verb == "up" else index + 1), row)
     return {**data, name: rows}
@@ -104,6 +112,7 @@ def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], er
     rows = _rows(info, place, value, errors) if look == "rows" else []
     shown = default if value is MISSING and look in ("choice", "switch") else value
     wrong = [text for at, texts in errors.items() if _belongs(at, place, bool(rows)) for text in texts]
+    choices = tuple(map(str, get_args(_bare(info)))) if look == "choice" else ()
     return Setting(
         name=place,
         label=info.title or name.replace("_", " ").capitalize(),
@@ -114,7 +123,8 @@ def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], er
         placeholder=""
         if default in (PydanticUndefined, None, "") or look in ("rows", "json", "lines")
         else f"{default}",
-        choices=tuple(map(str, get_args(_bare(info)))) if look == "choice" else (),
+        choices=choices,
+        options=tuple((one, _extra(info, "words", {}).get(one, one)) for one in choices),
         errors=tuple(wrong),
         rows=rows,
     )
@@ -130,14 +140,29 @@ def _rows(info: FieldInfo, place: str, value: Any, errors: Errors) -> list[Row]:
     items = value if isinstance(value, list) else []
     return [
         Row(
-            f"{place}.{n}", str(n + 1), settings(model, item if isinstance(item, dict) else {}, errors, f"{place}.{n}.")
+            f"{place}.{n}",
+            _numbered(f"{place}.{n}"),
+            settings(model, item if isinstance(item, dict) else {}, errors, f"{place}.{n}."),
         )
         for n, item in enumerate(items)
     ]
 
 
+def _numbered(place: str) -> str:
+    """ "cases.0.conditions.1" -> "1.2": which row, as people count."""
+    return ".".join(str(int(part) + 1) for part in place.split(".") if part.isdecimal())
+
+
+def _extra(info: FieldInfo, name: str, otherwise: Any) -> Any:
+    """What a Config says of a field's form."""
+    extra = info.json_schema_extra
+    return extra.get(name, otherwise) if isinstance(extra, dict) else otherwise
+
+
 def looks(info: FieldInfo) -> str:
     """Which form of field an annotation gets."""
+    if look := _extra(info, "look", ""):
+        return str(look)
     kind = _bare(info)
     if get_origin(kind) is Literal:
         return "choice"
@@ -187,11 +212,12 @@ def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> An
         return _read_rows(info, place, typed, old)
     if look == "switch":
         return typed.get(place) == "on"
-    text = typed.get(place)
+    text = typed.get(place) if look != "hidden" else None
     if text is None:
         return MISSING if old is None else old  # this field was not in the form
     text = text.replace("\r\n", "\n")
-    return _value(look, text)
+    is_untouched = look == "text" and _extra(info, "look", "") and old is not None and text == _shown(look, old)
+    return old if is_untouched else _value(look, text)
 
 
 def _value(look: str, text: str) -> Any:
@@ -201,7 +227,7 @@ def _value(look: str, text: str) -> Any:
         return text
     if look == "lines":
         return [line.strip() for line in text.split("\n") if line.strip()]
-    return _number(text) if look == "number" else _json(text)
+    return _number(text) if look in ("number", "workflow") else _json(text)
 
 
 def _read_rows(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from workflows.graph import OUT, Edge, Graph, Node
+from workflows.steps import way
 
 WIDTH, HEIGHT = 200, 52
 GAP, ROW_GAP, LANE = 52, 22, 10
@@ -77,8 +78,8 @@ class _Line:
 
     @property
     def label(self) -> str:
-        words = [edge.handle for edge in self.edges if edge.handle != OUT]
-        text = ", ".join(words)
+        source = self.places[0].node
+        text = ", ".join(way(source, edge.handle) for edge in self.edges if source and edge.handle != OUT)
         return text if len(text) <= LABEL else text[: LABEL - 1] + "…"
 
 

@@ -6,7 +6,7 @@ Knows nothing of kinds: settings come ready. The canvas uses the same functions 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,6 +14,9 @@ from workflows.errors import EditError
 from workflows.graph import MAX_EDGES, OUT, Edge, Graph, Node, sketch
 from workflows.splices import Change, Definition, Pen, Splice, edge_of, ends_of, numbered
 from workflows.values import copied, same
+
+NAMED = {"policy": "what happens when it fails"}
+Onward = Callable[[Node], str]
 
 # Steps
 
@@ -26,10 +29,12 @@ def add_step(
     after: str = "",
     handle: str = OUT,
     beside: bool = False,
+    onward: str = OUT,
 ) -> Change:
     """A new step behind `after`: in the line, before all that followed there; with `beside`, at the same time as that.
 
-    Without `after` it stands alone. `data` has its label, which is made unique; its id is made from that.
+    Without `after` it stands alone. `data` has its label, which is made unique; its id is made from that. `onward`: the
+    handle by which it leads to what followed.
     """
     pen, graph = Pen(definition), sketch(definition)
     label = _fresh(str(data.get("label") or kind), {node.label for node in graph.nodes.values()})
@@ -40,15 +45,20 @@ def add_step(
         return pen.change(f"Added “{label}”", node_id)
     index = _place(definition, after)
     pen.splice("nodes", index + 1, [], [node])
-    _lead_through(pen, after, handle, node_id, beside)
+    _lead_through(pen, (after, handle), (node_id, onward), beside)
     return pen.change(f"Added “{label}” after “{graph.nodes[after].label}”", node_id)
 
 
-def _lead_through(pen: Pen, after: str, handle: str, node_id: str, beside: bool) -> None:
+def _lead_through(pen: Pen, start: tuple[str, str], through: tuple[str, str], beside: bool) -> None:
     for index, edge in enumerate(pen.edges):
-        if not beside and ends_of(edge)[:2] == (after, handle):
-            pen.swap("edges", index, {key: edge[key] for key in edge if key != "sourceHandle"} | {"source": node_id})
-    pen.link(after, handle, node_id)
+        if not beside and ends_of(edge)[:2] == start:
+            pen.swap("edges", index, _leaving(edge, *through))
+    pen.link(*start, through[0])
+
+
+def _leaving(edge: dict[str, Any], source: str, handle: str) -> dict[str, Any]:
+    bare = {key: edge[key] for key in edge if key != "sourceHandle"} | {"source": source}
+    return bare if handle == OUT else {**bare, "sourceHandle": handle}
 
 
 def configure(definition: Definition, node_id: str, data: Mapping[str, Any]) -> Change:
@@ -106,17 +116,17 @@ def _healed(edges: list[dict[str, Any]], graph: Graph, node_id: str) -> list[dic
     return healed
 
 
-def duplicate(definition: Definition, node_id: str, handle: str = OUT) -> Change:
-    """The same step once more, right behind it in the line. `handle`: by which of its ends."""
+def duplicate(definition: Definition, node_id: str, onward: str = OUT) -> Change:
+    """The same step once more, right behind it in the line. `onward`: the handle by which both lead on."""
     original = definition["nodes"][_place(definition, node_id)]
     data = {**(original.get("data") or {}), "label": _label(original)}
-    made = add_step(definition, original["type"], data, after=node_id, handle=handle)
+    made = add_step(definition, original["type"], data, after=node_id, handle=onward, onward=onward)
     return replace(made, words=f"Duplicated “{_label(original)}”")
 
 
-def move(definition: Definition, node_id: str, by: Literal[-1, 1]) -> Change:
+def move(definition: Definition, node_id: str, by: Literal[-1, 1], onward: Onward = lambda node: OUT) -> Change:
     """Changes places with the step before or after it in the outline: in the line where they are connected, else only
-    in the order in which they are listed and started."""
+    in the order in which they are listed and started. `onward`: by which handle a step leads on."""
     graph = sketch(definition)
     _place(definition, node_id)
     at = graph.order.index(node_id) + by
@@ -124,7 +134,9 @@ def move(definition: Definition, node_id: str, by: Literal[-1, 1]) -> Change:
         raise EditError(f"“{graph.nodes[node_id].label}” is {'first' if by < 0 else 'last'} already.")
     other, pen = graph.order[at], Pen(definition)
     if any(edge.target in (node_id, other) for end in (node_id, other) for edge in graph.outgoing[end]):
-        _exchange_ends(pen, node_id, other)
+        for name in (node_id, other):
+            _refuse_fork(graph, name)
+        _exchange_ends(pen, graph, node_id, other, onward)
     one, two = _place(definition, node_id), _place(definition, other)
     nodes = pen.nodes
     pen.swap("nodes", one, nodes[two])
@@ -133,11 +145,21 @@ def move(definition: Definition, node_id: str, by: Literal[-1, 1]) -> Change:
     return pen.change(f"Moved “{graph.nodes[node_id].label}” {word} “{graph.nodes[other].label}”", node_id)
 
 
-def _exchange_ends(pen: Pen, one: str, two: str) -> None:
+def _refuse_fork(graph: Graph, node_id: str) -> None:
+    """Nobody can tell which of its ways should lead to the other step."""
+    if len({edge.handle for edge in graph.outgoing[node_id]}) > 1:
+        label = graph.nodes[node_id].label
+        raise EditError(
+            f"“{label}” leads more than one way, so it cannot change places. Connect the steps anew instead."
+        )
+
+
+def _exchange_ends(pen: Pen, graph: Graph, one: str, two: str, onward: Onward) -> None:
     other = {one: two, two: one}
     for index, edge in enumerate(pen.edges):
-        ends = {end: other.get(edge[end], edge[end]) for end in ("source", "target")}
-        pen.swap("edges", index, {**edge, **ends})
+        moved = {**edge, "target": other.get(edge["target"], edge["target"])}
+        source = other.get(edge["source"])
+        pen.swap("edges", index, _leaving(moved, source, onward(graph.nodes[source])) if source else moved)
 
 
 # Connections
@@ -221,5 +243,5 @@ def _label(node: Mapping[str, Any]) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    words = [name.replace("_", " ") for name in names]
+    words = [NAMED.get(name, name.replace("_", " ")) for name in names]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words) or "nothing"

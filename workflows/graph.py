@@ -87,6 +87,11 @@ class Graph:
                 firsts.setdefault(edge.source, []).append(edge.target)
         return {node_id: self._reached(targets) for node_id, targets in firsts.items()}
 
+    @cached_property
+    def inner(self) -> set[str]:
+        """Every step that is in a body."""
+        return set().union(*self.bodies.values())
+
     def within(self, body: str | None) -> Graph:
         """What one execution walks: a step's body, or all that is in no body. Bodies inside of it are left out."""
         if not self.bodies:

@@ -38,7 +38,7 @@ def _all() -> list[Choice]:
 
 
 def _choice(kind: type[AnyStep]) -> Choice:
-    return Choice(kind.kind, kind.kind, kind.label, kind.help, kind.icon, {}, kind.effects == "outside")
+    return Choice(kind.kind, kind.kind, kind.label, kind.help, kind.icon, kind.start, kind.effects == "outside")
 
 
 def _presets(kind: type[AnyStep]) -> list[Choice]:

@@ -34,6 +34,13 @@ class Policy(BaseModel):
         title="When it fails for good",
         description="stop: the execution fails. continue: goes on as if nothing had been added. error: goes on by the "
         "connection “error”.",
+        json_schema_extra={
+            "words": {
+                "stop": "the execution stops",
+                "continue": "it goes on without this step",
+                "error": "it goes on by “error”",
+            }
+        },
     )
 
     def delay_s(self, failures: int, retry_after_s: float | None = None, chance: float | None = None) -> float:

@@ -16,9 +16,10 @@ from workflows.drawing import draw
 from workflows.errors import DefinitionError
 from workflows.graph import Graph, Node, parse
 from workflows.sayings import said, title
-from workflows.scene import DRAWN, end
+from workflows.scene import DRAWN
 from workflows.steps import kind_of
 from workflows.steps.base import RESERVED
+from workflows.ways import end
 
 GLANCE = 400  # characters of a setting
 Context = dict[str, Any]

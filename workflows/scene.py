@@ -14,11 +14,12 @@ from django.utils.safestring import SafeString
 
 from workflows.drawing import Drawing, draw
 from workflows.errors import DefinitionError, Problem
-from workflows.graph import OUT, Edge, Graph, Node, sketch
+from workflows.graph import OUT, Graph, Node, sketch
 from workflows.models import Workflow
 from workflows.models.workflow import definition_problems
 from workflows.sayings import kind_label
 from workflows.steps import kind_of
+from workflows.ways import end
 
 DRAWN = 300  # steps; a larger drawing can no longer be read
 
@@ -34,7 +35,7 @@ class Mark:
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step as the drawing and the outline show it. `after`: the labels of those it runs after, where that is not
-    simply the one above."""
+    simply the one above. `is_inner`: it runs once for each item of another step."""
 
     node_id: str
     label: str
@@ -42,6 +43,7 @@ class Step:
     icon: str
     after: tuple[str, ...]
     is_first: bool
+    is_inner: bool
     problem: str
     level: str
     mark: Mark | None
@@ -109,18 +111,13 @@ def _step(base: str, graph: Graph, node: Node, problems: list[Problem], above: s
         icon=kind.icon,
         after=() if is_plain else tuple(end(graph, edge) for edge in incoming),
         is_first=not incoming,
+        is_inner=node.id in graph.inner,
         problem=problems[0].message.removeprefix(f"Step “{node.label}”: ") if problems else "",
         level=problems[0].level if problems else "",
         mark=mark,
         href=f"{base}{node.id}/",
         add_href=f"{base}?after={node.id}",
     )
-
-
-def end(graph: Graph, edge: Edge) -> str:
-    """ "Urgent? (true)": the step that a connection leaves, and by which of its ends."""
-    label = graph.nodes[edge.source].label
-    return label if edge.handle == OUT else f"{label} ({edge.handle})"
 
 
 def _drawn(graph: Graph, steps: list[Step], selected: str) -> tuple[Drawing, list[tuple[Any, SafeString]], SafeString]:

@@ -18,6 +18,7 @@ from executions.scene import Scene, scene
 from executions.timeline import lane
 from executions.views import data
 from executions.views.record import again, execution_for, graph_of, require, state_of
+from executions.views.waiting import form_html
 from workflows.graph import Graph
 from workflows.permissions import can
 from workflows.views.record import see_other, whole
@@ -33,8 +34,10 @@ def show(request: HttpRequest, execution_id: int) -> HttpResponse:
     graph, state = graph_of(execution.version, execution.workflow), state_of(execution)
     # After the state: an execution that ended in between still gets its last entries, though it has no socket.
     rows = list(execution.entries.order_by("-seq")[:FIRST_PAINT])[::-1]
-    context = _page(execution, scene(execution, graph, state, timezone.now()))
-    context |= _window(execution, graph, rows) | {"data": data.shown(execution)}
+    shown = scene(execution, graph, state, timezone.now())
+    context = _page(execution, shown) | _window(execution, graph, rows) | {"data": data.shown(execution)}
+    forms = {ask.node_id: form_html(request, execution.pk, ask.node_id) for ask in shown.asks if ask.is_open}
+    context |= {"waits": fragments.waits(shown, forms), "asks_somebody": bool(forms)}
     context["may_run"] = can(request.user, "run", execution.workflow)
     context["may_run_again"] = can(request.user, again(execution), execution.workflow)
     return render(request, "executions/show.html", context)

@@ -45,7 +45,7 @@ def data(workflow: Workflow, node_id: str) -> dict[str, Any]:
     return next(node["data"] for node in stored(workflow).definition["nodes"] if node["id"] == node_id)
 
 
-def do(client: Client, workflow: Workflow, verb: str, *args: str, htmx: Any = False, **typed: str) -> Any:
+def do(client: Client, workflow: Workflow, verb: str, /, *args: str, htmx: Any = False, **typed: str) -> Any:
     """A form of the page as it is now, sent."""
     form = {"revision": str(stored(workflow).revision), **typed}
     return client.post(at(workflow, verb, *args), form, headers=HTMX if htmx else {})

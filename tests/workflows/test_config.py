@@ -145,7 +145,7 @@ def test_rows_do_not_grow_without_end() -> None:
 
 
 def test_every_preset_is_a_step_that_works() -> None:
-    for choice in (one for one in choices() if one.config):  # the kinds of other tests stand there too, and need more
+    for choice in (one for one in choices() if one.name != one.kind):  # a kind itself begins with empty rows
         assert config_errors(kinds()[choice.kind], dict(choice.config)) == [], choice.name
 
 

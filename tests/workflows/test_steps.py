@@ -21,7 +21,10 @@ from workflows.graph import Node, parse
 from workflows.steps import base
 
 DATA = {"name": "Ada", "age": 36, "tags": ["  One ", {"deep": "Two"}], "nothing": None, "yes": True}
-BUILT_IN = ("input", "check", "process", "ai", "output", "delay", "countdown", "default")
+BUILT_IN = (
+    *("input", "check", "process", "ai", "output", "branch", "switch", "for_each", "call"),
+    *("delay", "countdown", "approval", "callback", "default"),
+)
 
 
 def problems(kind: str, data: Any = None, *edges: dict[str, Any]) -> list[Problem]:
@@ -289,7 +292,12 @@ def test_an_older_config_is_brought_up_to_date(registry: None) -> None:
 
 @pytest.mark.parametrize("kind", BUILT_IN)
 class TestEveryKind:
-    config: ClassVar[dict[str, dict[str, Any]]] = {"countdown": {"seconds": 0}}
+    config: ClassVar[dict[str, dict[str, Any]]] = {
+        "countdown": {"seconds": 0},
+        "branch": {"conditions": [{"path": "age", "operator": "at_least", "value": 18}]},
+        "for_each": {"items": "given.0"},
+        "call": {"workflow": 1},
+    }
 
     def test_it_is_described(self, kind: str) -> None:
         step = steps.kinds()[kind]
@@ -299,19 +307,20 @@ class TestEveryKind:
 
     def test_its_settings_have_defaults_and_descriptions(self, kind: str) -> None:
         config = steps.kinds()[kind].Config
-        assert config()
+        assert config(**self.config.get(kind, {}))
         assert all(field.description for field in config.model_fields.values())
         json.dumps(config.model_json_schema())
 
     def test_it_does_not_change_its_data(self, kind: str) -> None:
-        data = deepcopy(DATA)
+        data = {**deepcopy(DATA), "given": [[1, {"two": 3}]]}
+        before = deepcopy(data)
         run(kind, data, **self.config.get(kind, {}))
-        assert data == DATA
+        assert data == before
 
     @pytest.mark.parametrize("data", [{}, DATA, {"": "", "é\u2028": ["x"] * 50}])
     def test_it_answers_with_an_outcome_that_can_be_kept(self, kind: str, data: dict[str, Any]) -> None:
-        outcome, lines = run(kind, data, **self.config.get(kind, {}))
-        assert isinstance(outcome, base.Done | base.Wait)
+        outcome, lines = run(kind, {**data, "given": [[1, {"two": 3}]]}, **self.config.get(kind, {}))
+        assert isinstance(outcome, base.Done | base.Wait | base.Each | base.Call)
         if isinstance(outcome, base.Done):
             assert isinstance(json.loads(json.dumps(dict(outcome.output))), dict)
             assert outcome.handle in steps.kinds()[kind].handles

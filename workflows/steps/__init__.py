@@ -16,18 +16,24 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflows.errors import Problem
-from workflows.graph import ERROR, Graph, Node
+from workflows.graph import ERROR, OUT, Graph, Node
 from workflows.policy import Policy, policy_of
 from workflows.steps.ai import AI
+from workflows.steps.approval import Approval
 from workflows.steps.base import RESERVED, Step
+from workflows.steps.branch import Branch
+from workflows.steps.call import Call
+from workflows.steps.callback import Callback
 from workflows.steps.check import Check
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
+from workflows.steps.for_each import DONE, ForEach
 from workflows.steps.input import Input
 from workflows.steps.output import Output
 from workflows.steps.process import Process
 from workflows.steps.sentences import sentence
+from workflows.steps.switch import Switch
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +51,10 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
     return step
 
 
-for _step in (Input, Check, Process, AI, Output, Delay, Countdown, Default):
+for _step in (
+    *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
+    *(Delay, Countdown, Approval, Callback, Default),
+):
     register(_step)
 
 
@@ -84,6 +93,17 @@ def handles_of(node: Node) -> tuple[str, ...]:
     return (*own, ERROR) if policy_of(node.data).on_failure == ERROR and ERROR not in own else own
 
 
+def onward(node: Node) -> str:
+    """By which the line goes on where nobody chose a handle: what comes after all items, else the first."""
+    handles = handles_of(node)
+    return next((handle for handle in (OUT, DONE) if handle in handles), handles[0])
+
+
+def way(node: Node, handle: str) -> str:
+    """What people call a handle of a step."""
+    return handle if handle == ERROR else kind_of(node).name_of(node.data, handle)
+
+
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
@@ -92,7 +112,7 @@ def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
         yield Problem("step.unknown_type", text, node.id, "type")
         return
     yield from _config_problems(node, kind)
-    yield from _handle_problems(node, kind, graph)
+    yield from _handle_problems(node, graph)
     for field, text in policy_errors(node.data):
         yield Problem("step.policy", f"Step “{node.label}”: {text}", node.id, f"policy.{field}")
     for key in _config(node.data).keys() - kind.Config.model_fields.keys():
@@ -125,11 +145,17 @@ def policy_errors(data: dict[str, Any]) -> list[tuple[str, str]]:
     return []
 
 
-def _handle_problems(node: Node, kind: type[AnyStep], graph: Graph) -> Iterable[Problem]:
+def _handle_problems(node: Node, graph: Graph) -> Iterable[Problem]:
+    """Connections whose handle is gone: a case was deleted, or a failure leaves by no way of its own any more."""
+    handles = handles_of(node)
     for edge in graph.outgoing[node.id]:
-        if edge.handle not in (handles := handles_of(node)):
-            has = ", ".join(f"“{handle}”" for handle in handles)
-            text = f"A connection leaves step “{node.label}” by “{edge.handle[:80]}”, but “{kind.kind}” has only {has}."
+        if edge.handle not in handles:
+            ways = ", ".join(f"“{way(node, handle)}”" for handle in handles)
+            target = graph.nodes[edge.target].label
+            text = (
+                f"“{target}” runs after “{node.label}” by “{edge.handle[:80]}”, but that step has only {ways}. "
+                f"Disconnect it, or connect it by another of them."
+            )
             yield Problem("graph.unknown_handle", text, node.id, "sourceHandle")
 
 

@@ -95,6 +95,7 @@ class StepContext:
 
     `input`: the execution's input. `data`: what came along this step's edges, merged. `now`: the time at which the
     attempt began (UTC). `idempotency_key`: the same over retries and crashes; hand it to whatever you call.
+    `time_zone`: what a time without one means in this workflow; empty: that of the installation.
     """
 
     input: Mapping[str, Any]
@@ -104,6 +105,7 @@ class StepContext:
     now: datetime
     idempotency_key: str
     write: Callable[[str, str], object] = field(default=lambda level, text: None, repr=False)
+    time_zone: str = ""
 
     def log(self, text: str, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
         """Writes one line into the journal; it is on the page within moments, while the step goes on."""
@@ -130,6 +132,7 @@ class Step(Generic[C]):
     help: ClassVar[str] = ""
     presets: ClassVar[tuple[Preset, ...]] = ()
     handles: ClassVar[tuple[str, ...]] = (OUT,)
+    start: ClassVar[Mapping[str, Any]] = {}  # the settings of a new one, as the builder adds it
     effects: ClassVar[Literal["none", "outside"]] = "none"
     version: ClassVar[int] = 1
     Config: ClassVar[type[Config]] = Config
@@ -152,6 +155,16 @@ class Step(Generic[C]):
     def handles_of(cls, data: Mapping[str, Any]) -> tuple[str, ...]:
         """The handles of one step, where they depend on its settings, which may be wrong or not there yet."""
         return cls.handles
+
+    @classmethod
+    def name_of(cls, data: Mapping[str, Any], handle: str) -> str:
+        """What people call a handle."""
+        return handle
+
+    @classmethod
+    def filled(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Settings that somebody typed, with what the builder adds by itself, such as ids."""
+        return data
 
     @classmethod
     def upgrade(cls, old: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,12 @@ from workflows.drawing import Link
 register = template.Library()
 
 #: What templates/_icons.html draws for step kinds; a kind of one's own may name any of them.
-STEP_ICONS = frozenset({"input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http"})
+STEP_ICONS = frozenset(
+    {
+        *("input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http"),
+        *("for_each", "call", "person", "link"),
+    }
+)
 
 
 @register.simple_tag

@@ -13,16 +13,18 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from workflows import config
+from workflows import config, failing
 from workflows.changes import told
-from workflows.graph import OUT, Graph, Node
+from workflows.graph import Edge, Graph, Node
 from workflows.models import Workflow
 from workflows.permissions import can
 from workflows.picker import choices
+from workflows.reach import reachable
 from workflows.sayings import kind_label
-from workflows.scene import Mark, end, scene
-from workflows.steps import config_errors, kind_of
+from workflows.scene import Mark, scene
+from workflows.steps import AnyStep, config_errors, handles_of, kind_of
 from workflows.views.record import editable, may_edit, workflow_for
+from workflows.ways import end, free, ways
 
 Context = dict[str, Any]
 NEIGHBOURS = 200  # steps that are offered as those to run after
@@ -48,7 +50,7 @@ def step(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
     graph: Graph | None = page["scene"].graph
     if graph is None or node_id not in graph.nodes:
         raise Http404(f"“{workflow.name}” has no step “{node_id}” any more.")
-    return _answered(request, page | inspector(graph, graph.nodes[node_id]))
+    return _answered(request, page | inspector(request, graph, graph.nodes[node_id]))
 
 
 @require_safe
@@ -98,12 +100,9 @@ def last_execution(workflow: Workflow) -> tuple[Any, dict[str, Mark]]:
     return last, {node: Mark(kind, took_ms) for node, kind, took_ms in rows[:2_000]}
 
 
-def inspector(graph: Graph, node: Node) -> Context:
+def inspector(request: HttpRequest, graph: Graph, node: Node) -> Context:
     """One step: its settings, what it runs after, and what may be done with it."""
     kind = kind_of(node)
-    errors: dict[str, list[str]] = {}
-    for place, text in config_errors(kind, node.data):
-        errors.setdefault(place, []).append(text)
     return {
         "node": node,
         "kind": {
@@ -112,40 +111,50 @@ def inspector(graph: Graph, node: Node) -> Context:
             "help": kind.help,
         },  # a class would be called by the template
         "is_known": kind.kind == node.type,
-        "settings": config.settings(kind.Config, node.data, errors),
+        "settings": _settings(request, kind, node),
+        "failing": failing.section(node.data),
         "after": [(edge, end(graph, edge)) for edge in graph.incoming[node.id]],
         "offers": _offers(graph, node),
-        "followers": [(edge.target, graph.nodes[edge.target].label) for edge in graph.outgoing[node.id]],
+        "ways": ways(graph, node),
         "at": graph.order.index(node.id),
-        "handles": kind.handles,
     }
+
+
+def _settings(request: HttpRequest, kind: type[AnyStep], node: Node) -> list[config.Setting]:
+    """Some fields offer what only this person may choose."""
+    errors: dict[str, list[str]] = {}
+    for place, text in config_errors(kind, node.data):
+        errors.setdefault(place, []).append(text)
+    settings = config.settings(kind.Config, node.data, errors)
+    return [reachable(request.user, one) if one.look == "workflow" else one for one in settings]
 
 
 def _offers(graph: Graph, node: Node) -> list[tuple[str, str]]:
     """The ends that this step could run after, without a cycle: ("step handle", words)."""
     not_these = {node.id, *graph.after(node.id)}
     taken = {(edge.source, edge.handle) for edge in graph.incoming[node.id]}
-    free = [
-        (other.id, handle, other.label)
+    unused = [
+        Edge(other.id, node.id, handle)
         for other in graph.nodes.values()
         if other.id not in not_these
-        for handle in kind_of(other).handles
+        for handle in handles_of(other)
         if (other.id, handle) not in taken
     ]
-    return [(f"{one} {handle}", label if handle == OUT else f"{label} ({handle})") for one, handle, label in free][
-        :NEIGHBOURS
-    ]
+    return [(f"{edge.source} {edge.handle}", end(graph, edge)) for edge in unused[:NEIGHBOURS]]
 
 
 def _picker(request: HttpRequest, graph: Graph) -> Context:
     after = graph.nodes.get(request.GET.get("after", ""))
     query = request.GET.get("q", "").replace("\0", "")[:100]
-    handle = request.GET.get("handle", OUT)
+    offered = ways(graph, after) if after else []
+    asked, known = request.GET.get("handle", ""), [one.handle for one in offered if not one.is_lost]
+    followers = dict.fromkeys(label for one in offered for _, label in one.followers)
     return {
         "is_picking": True,
         "after_node": after,
-        "handle": handle,
-        "followers": [graph.nodes[edge.target].label for edge in graph.outgoing[after.id]] if after else [],
+        "handle": asked if asked in known or after is None else free(graph, after),
+        "ways": [one for one in offered if not one.is_lost],
+        "followers": list(followers),
         "choices": choices(query),
         "query": query,
     }

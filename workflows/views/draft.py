@@ -14,18 +14,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from workflows import config, edits
+from workflows import config, edits, failing
 from workflows.errors import EditConflict, EditError, InputError, StepstreamError
-from workflows.graph import OUT
+from workflows.graph import OUT, Node, sketch
 from workflows.models import Workflow
 from workflows.picker import choice, choices
 from workflows.splices import Change, Definition
-from workflows.steps import kind_of
+from workflows.steps import kind_of, onward
 from workflows.values import parse, same
 from workflows.views import build
 from workflows.views.build import builder, inspector, picker
 from workflows.views.conflict import REFUSALS, Make, conflict, in_place
 from workflows.views.record import editable, posted, see_other, seen
+from workflows.ways import chosen
 
 NAMES = ("label", "notes")
 ARRANGE = ("add", "remove", "up", "down")
@@ -45,11 +46,12 @@ def _add(request: HttpRequest, workflow_id: int) -> HttpResponse:
         why = f"No kind of step is called “{words[:60]}”." if words else "No step was chosen."
         error = EditError(f"{why} Choose one from the list.")
         return _refused(request, editable(request, workflow_id), error, part="workflows/_parts.html")  # the list stays
-    after, handle, beside = typed.get("after", ""), typed.get("handle") or OUT, "beside" in typed
+    after, beside, data = typed.get("after", ""), "beside" in typed, {"label": found.label, **found.config}
 
     def make(before: Definition) -> Change:
-        data = {"label": found.label, **found.config}
-        return edits.add_step(before, found.kind, data, after=after, handle=handle, beside=beside)
+        by = chosen(sketch(before), after, typed.get("handle", ""))
+        to = onward(Node("", found.kind, data))
+        return edits.add_step(before, found.kind, data, after=after, handle=by, beside=beside, onward=to)
 
     return _made(request, workflow_id, make)
 
@@ -79,6 +81,7 @@ def _typed(before: Definition, node_id: str, typed: Any, verb: str, place: str) 
     base = _base(typed.get("base", ""), data)
     made = config.read(kind.Config, typed, base) | {name: typed.get(name, base.get(name, "")) for name in NAMES}
     made = config.arranged(kind.Config, made, verb, place) if verb in ARRANGE else made
+    made = failing.read(typed, kind.filled(made))
     made = {key: value for key, value in made.items() if key not in NAMES or str(value).strip()}
     for key in [*base, *made]:
         if not same(base.get(key, config.MISSING), made.get(key, config.MISSING)):
@@ -97,7 +100,11 @@ def _base(text: str, data: dict[str, Any]) -> dict[str, Any]:
 @posted
 def connect(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
     source, _, handle = request.POST.get("source", "").partition(" ")
-    return _made(request, workflow_id, lambda before: edits.connect(before, source, handle or OUT, node_id))
+
+    def make(before: Definition) -> Change:
+        return edits.connect(before, source, chosen(sketch(before), source, handle), node_id)
+
+    return _made(request, workflow_id, make)
 
 
 @posted
@@ -109,14 +116,13 @@ def disconnect(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResp
 @posted
 def move(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
     is_up = request.POST.get("way") != "down"
-    return _made(request, workflow_id, lambda before: edits.move(before, node_id, -1 if is_up else 1))
+    return _made(request, workflow_id, lambda before: edits.move(before, node_id, -1 if is_up else 1, onward))
 
 
 @posted
 def duplicate(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
     def make(before: Definition) -> Change:
-        handle = kind_of(edits.node_of(before, node_id)).handles[0]
-        return edits.duplicate(before, node_id, handle)
+        return edits.duplicate(before, node_id, onward(edits.node_of(before, node_id)))
 
     return _made(request, workflow_id, make)
 
@@ -176,7 +182,7 @@ def _kept(request: HttpRequest, workflow_id: int, node_id: str, make: Make) -> H
         return _refused(request, workflow, error, part="workflows/_parts.html")
     page = builder(request, workflow, node_id)
     graph = page["scene"].graph
-    return render(request, "workflows/_kept.html", page | inspector(graph, graph.nodes[node_id]))
+    return render(request, "workflows/_kept.html", page | inspector(request, graph, graph.nodes[node_id]))
 
 
 def _again(request: HttpRequest, workflow_id: int, verb: Callable[..., Any]) -> HttpResponse:

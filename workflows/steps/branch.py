@@ -1,0 +1,36 @@
+"""branch: goes on by “true” or “false”, as its conditions say."""
+
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from pydantic import Field
+
+from workflows.conditions import Conditions, Match, decide
+from workflows.steps import base
+
+
+class Config(base.Config):
+    match: Match = Field(
+        "all",
+        title="Goes to “true” when",
+        description="For several conditions.",
+        json_schema_extra={"words": {"all": "all conditions hold", "any": "any condition holds"}},
+    )
+    conditions: Conditions = Field(
+        [], title="Conditions", description="What is compared in the data.", validate_default=True
+    )
+
+
+class Branch(base.Step[Config]):
+    kind, label, icon = "branch", "If / else", "branch"
+    help = "Goes one way if conditions hold, and the other way if not."
+    handles = ("true", "false")
+    start = {"conditions": [{}]}
+    Config = Config
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        zone = ZoneInfo(ctx.time_zone or settings.TIME_ZONE)
+        verdict = decide(self.config.conditions, self.config.match, ctx.data, zone)
+        handle = "true" if verdict.holds else "false"
+        ctx.log(f"{verdict.words}: goes to “{handle}”")
+        return base.Done(ctx.data, handle)

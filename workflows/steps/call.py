@@ -1,0 +1,54 @@
+"""call: runs another workflow as an execution of its own, waits for its end, and takes in what it gave."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from workflows.errors import WorkflowStepError
+from workflows.steps import base
+
+
+class Config(base.Config):
+    workflow: int = Field(
+        title="Workflow",
+        ge=1,
+        description="Which one runs, in the version that is published then.",
+        json_schema_extra={"look": "workflow"},
+    )
+    what: list[str] = Field(
+        [], title="Hand over", description="Names of data fields that it gets as its input. Empty: all of the data."
+    )
+    save_as: str = Field(
+        "result", min_length=1, max_length=64, title="Save as", description="Its result is put under this name."
+    )
+
+
+class Call(base.Step[Config]):
+    kind, label, icon = "call", "Run a workflow", "call"
+    help = "Runs another workflow to its end, and goes on with its result."
+    effects = "outside"  # nobody knows what the other one does
+    Config = Config
+
+    async def run(self, ctx: base.StepContext) -> base.Call:
+        if absent := [name for name in self.config.what if name not in ctx.data]:
+            ctx.log(f"Not in the data, so not handed over: {', '.join(absent)[:500]}", "warning")
+        call = self.fan_out(ctx.data)
+        ctx.log(f"Runs workflow {call.workflow}, with {', '.join(call.given)[:500] or 'an empty input'}")
+        return call
+
+    def fan_out(self, data: Mapping[str, Any]) -> base.Call:
+        given = {name: data[name] for name in self.config.what or data if name in data}
+        return base.Call(self.config.workflow, given)
+
+    def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
+        if answer["status"] == "completed":
+            return base.Done({**data, self.config.save_as: answer.get("output")})
+        raise WorkflowStepError(_sentence(answer), {"execution": answer.get("execution")})
+
+
+def _sentence(answer: Mapping[str, Any]) -> str:
+    error, number = answer.get("error"), answer.get("execution")
+    reason = error.get("message") if isinstance(error, Mapping) else error
+    who = f"Execution #{number}" if number else "The workflow that it calls"
+    return f"{who} {answer['status']}: {reason or 'it did not say why'}"[:1_000]
