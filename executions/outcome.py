@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
+
+from executions.blobs import TooLarge
 from executions.data import Data, pack
 from executions.entry import Entry, as_json
+from executions.large import stowed
 from executions.models import Kind, WaitKind
 from executions.workshop import LINE_LENGTH, TIMED_OUT, Ended, StillRunning
 from workflows.errors import InputError, WorkflowStepError
@@ -34,6 +38,28 @@ class Setting:
     is_stopping: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A large output, kept before its entry is written: the entry's data, and what was added as a whole."""
+
+    data: Data
+    added: Data
+    handle: str
+
+    def __repr__(self) -> str:
+        return f"Done(…, {self.handle!r})"
+
+
+def keep(execution_id: int, incoming: Data, done: Done) -> Kept:
+    """In a thread: what costs time with a large output. Raises InputError, TooLarge and NotWritten."""
+    output = clean(dict(done.output))
+    size, limit = len((as_json({**incoming, **output}) or "").encode()), settings.ENGINE["DATA_BYTES"]
+    if size > limit:
+        raise TooLarge(size, limit)
+    packed = pack(incoming, output, done.handle)
+    return Kept(stowed(execution_id, packed), packed["added"], done.handle)
+
+
 def entry_for(ended: Ended, setting: Setting) -> Entry:
     try:
         entry = _entry_for(ended, setting)
@@ -49,6 +75,8 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
     match ended.outcome:
         case Done(output=Mapping() as output, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, pack(incoming, clean(dict(output)), handle), ended.took_ms)
+        case Kept(data=data, added=added, handle=handle) if handle in handles:
+            return Entry(Kind.COMPLETED, *told, data, ended.took_ms, added=added)
         case Wait() | Each() | Call() as outcome:
             return Entry(Kind.WAITED, *told, _waited(outcome))
         case error if ended.was_stopped == TIMED_OUT and isinstance(error, BaseException):
@@ -146,6 +174,10 @@ class StepTimeout(Exception):
 
 class ExecutionTimeout(Exception):
     """The execution took longer than its time limit."""
+
+
+class TooManySteps(Exception):
+    """The execution has started as many steps as one may."""
 
 
 class WorkerLost(Exception):

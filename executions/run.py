@@ -10,29 +10,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
+from time import perf_counter
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.utils import timezone
 
-from executions import claim, planner
+from executions import blobs, claim, planner
 from executions.data import Ledger
 from executions.entry import Entry
 from executions.family import Family
 from executions.journal import Closing, Journal, OwnershipLost, Unit
 from executions.models import ExecutionStatus, ExecutionWait, Kind, WaitKind
 from executions.models.execution import CANCELLED_BY_USER, FAR_FUTURE
-from executions.outcome import ExecutionTimeout, Setting, WorkerLost, entry_for, shape, timed_out
+from executions.outcome import ExecutionTimeout, Setting, TooManySteps, WorkerLost, entry_for, keep, shape, timed_out
 from executions.planner import Finish, GiveUp, Move, Pause, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.tracing import current_execution
-from executions.workshop import TIMED_OUT, Ended, Line, Workshop
+from executions.workshop import TIMED_OUT, Ended, Line, Workshop, caught
 from workflows.blueprint import Blueprint
 from workflows.errors import WorkflowStepError
-from workflows.steps.base import Call, Each, StepContext, Wait
+from workflows.steps.base import Call, Done, Each, StepContext, Wait
 from workflows.values import clean, copied
 
 log = logging.getLogger(__name__)
@@ -67,9 +70,10 @@ class Run:
         self.closing: Closing | None = None  # how it was let go, once it is
         self._held = held
         self._pause_before = list(held.pause_before)
+        self._weight, self._logged = held.weight, held.logged  # bytes, roughly
         self._families: dict[str, Family] = {}
         self._lingering, self._sign = False, 0
-        self._workshop = Workshop(host.in_thread)
+        self._workshop = Workshop(host.in_thread, self._keep)
         self._unit = self._new_unit()
         self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
@@ -91,7 +95,7 @@ class Run:
         """To rest or end; `closing` then says which. Cancelled: it hands the execution back. Raises OwnershipLost."""
         working_for = current_execution.set(self.execution_id)
         try:
-            self._take_over()
+            await self._take_over()
             while self.closing is None:
                 await self._look()
                 self._plan()
@@ -108,7 +112,7 @@ class Run:
 
     # Plan
 
-    def _take_over(self) -> None:
+    async def _take_over(self) -> None:
         """Steps that ran when their owner was lost run again, under the same idempotency key."""
         lost = [node for node in self.state.active if self.state.nodes[node].status == "running"]
         if lost:
@@ -117,7 +121,7 @@ class Run:
         for node_id in lost:
             self._miss(node_id)
         for node_id in list(self.state.active):
-            self._watch(node_id)
+            await self._watch(node_id)
         if self.state.expires_at:
             self._wake_at(self.state.expires_at)
 
@@ -128,23 +132,26 @@ class Run:
             error = timed_out(self.blueprint.policy(node_id))
             self._note_outcome(Ended(node_id, node.attempt, error, 0, now))
 
-    def _watch(self, node_id: str) -> None:
+    async def _watch(self, node_id: str) -> None:
         """A step that waits, as its journal tells it: for its time, and for its children."""
         node = self.state.nodes[node_id]
         if node.status == "waiting" and (until := self._due(node_id)):
             self._wake_at(until)
         if node.status == "waiting" and node.waits_for == WaitKind.CHILD:
-            self._regain(node_id, node.attempt)
+            await self._regain(node_id, node.attempt)
 
-    def _regain(self, node_id: str, attempt: int) -> None:
-        try:
-            outcome = self.blueprint.step(node_id).fan_out(copied(self.ledger.incoming[node_id]))
-        except Exception as error:
+    async def _regain(self, node_id: str, attempt: int) -> None:
+        fan_out = partial(caught, partial(self._fanned_out, node_id))
+        outcome = fan_out() if self._is_light else await asyncio.to_thread(fan_out)
+        if isinstance(outcome, BaseException):
             self._unit.closed.append(node_id)
             self._unit.orphaned.append(node_id)
-            self._note_outcome(Ended(node_id, attempt, error, 0, timezone.now()))
+            self._note_outcome(Ended(node_id, attempt, outcome, 0, timezone.now()))
         else:
             self._families[node_id] = Family(node_id, attempt, outcome)
+
+    def _fanned_out(self, node_id: str) -> Each | Call:
+        return self.blueprint.step(node_id).fan_out(copied(self.ledger.incoming[node_id]))
 
     async def _look(self) -> None:
         """Reads what others did, where a nudge said so."""
@@ -217,11 +224,11 @@ class Run:
         while self._unit.closing is None:
             moves = next_moves(self.graph, self.state, self._pause_before)
             moves = [move for move in moves if not self._is_under_way(move)]
-            if not moves or (moves == [Rest()] and self._lingers()):
+            if not moves or (moves == [Rest()] and (self._workshop.is_busy() or self._lingers())):
                 return
             for move in moves:
                 self._act(move)
-            if all(isinstance(move, Start) for move in moves):
+            if all(isinstance(move, Start) for move in moves) and not self.state.is_stopping:
                 return  # nothing follows from a start before it ends
 
     def _begin(self) -> None:
@@ -271,19 +278,29 @@ class Run:
         """What the steps told, in its order."""
         for told in self._workshop.heard():
             if isinstance(told, Line):
-                data = {"level": told.level, "text": told.text}
-                self._note(Entry(Kind.LOGGED, told.node, told.attempt, data, at=told.at))
+                self._note_line(told)
             else:
                 self._note_outcome(told)
 
+    def _note_line(self, line: Line) -> None:
+        """As long as there is room: a log that grows for ever would fill the disk."""
+        limit, before = settings.ENGINE["LOG_BYTES"], self._logged
+        self._logged += len(line.text)
+        if self._logged <= limit:
+            data = {"level": line.level, "text": line.text}
+            self._note(Entry(Kind.LOGGED, line.node, line.attempt, data, at=line.at))
+        elif before <= limit and not self.state.is_log_full:
+            self._note(Entry(Kind.LIMITED, data={"limit": "log", "value": limit}, at=line.at))
+
     def _is_under_way(self, move: Move) -> bool:
+        if isinstance(move, Resume):
+            return self._workshop.is_busy(move.node)
         return isinstance(move, Stop) and self._workshop.is_stopping(move.node)
 
     def _act(self, move: Move) -> None:
         match move:
             case Start():
-                self._note(Entry(Kind.STARTED, move.node, move.attempt))
-                self._to_start.append(move)
+                self._start(move)
             case Skip():
                 self._note(Entry(Kind.SKIPPED, move.node))
             case Resume():
@@ -299,16 +316,40 @@ class Run:
             case Rest():
                 self._rest()
 
+    def _start(self, move: Start) -> None:
+        limit = settings.ENGINE["STEPS"]
+        if self.state.starts >= limit:
+            self._exceed(limit)
+            return
+        self._note(Entry(Kind.STARTED, move.node, move.attempt))
+        self._to_start.append(move)
+
+    def _exceed(self, limit: int) -> None:
+        if not self.state.is_stopping:
+            error = TooManySteps(
+                f"The execution has started {limit:,} steps, attempts included, which is the limit. Give fewer "
+                "attempts or split the work, or raise ENGINE_STEPS; an execution that failed by it can be repaired."
+            )
+            told = shape(error, None, None)
+            self._note(Entry(Kind.LIMITED, data={"limit": "steps", "value": limit, "error": told}))
+
     def _resume(self, node_id: str, answer: Any) -> None:
-        node = self.state.nodes[node_id]
+        node, now = self.state.nodes[node_id], timezone.now()
+        took = (now - node.started_at).total_seconds() if node.started_at else 0
+        if not (self._is_light and blobs.is_small(answer)):
+            self._workshop.go_on(node_id, node.attempt, partial(self._resumed, node_id, answer), perf_counter() - took)
+            return
         try:
             outcome: Any = self._resumed(node_id, answer)
         except Exception as error:
             outcome = error
-        took = (timezone.now() - node.started_at).total_seconds() if node.started_at else 0
-        self._note_outcome(Ended(node_id, node.attempt, outcome, round(took * 1000), timezone.now()))
+        if isinstance(outcome, Done) and not blobs.is_small(outcome.output):
+            self._workshop.go_on(node_id, node.attempt, lambda: outcome, perf_counter() - took)
+            return
+        self._note_outcome(Ended(node_id, node.attempt, outcome, round(took * 1000), now))
 
     def _resumed(self, node_id: str, answer: Any) -> Any:
+        """Perhaps in a thread: reads, and changes nothing."""
         node, deadline = self.state.nodes[node_id], self._deadline(node_id)
         if node.has_lapsed and deadline and (node.until is None or deadline < node.until):
             raise timed_out(self.blueprint.policy(node_id))
@@ -422,6 +463,7 @@ class Run:
             self._unit.children += family.orders()
 
     async def _commit(self) -> None:
+        await self._stow_output()
         unit, self._unit = self._unit, self._new_unit()
         if unit.is_empty:
             return
@@ -430,6 +472,13 @@ class Run:
         self._in_flight = unit
         await self.host.journal.commit(unit)
         self._settle(unit)
+
+    async def _stow_output(self) -> None:
+        """While the unit is still ours to be handed back."""
+        closing = self._unit.closing
+        if closing and closing.output is not None and not self._is_light:
+            split = partial(blobs.split, self.execution_id, closing.output, limit=sys.maxsize)
+            closing.output, closing.output_blobs = await asyncio.to_thread(split)
 
     def _new_unit(self) -> Unit:
         return Unit(self.execution_id, self.fence, parent_id=self._held.parent_id)
@@ -459,20 +508,44 @@ class Run:
     def _start_steps(self) -> None:
         starts, self._to_start = self._to_start, []
         for start in starts:
-            self._workshop.start(partial(self.blueprint.step, start.node), self._context(start))
+            context, fill = self._context(start), partial(self._fill, start.node)
+            if self._is_light:
+                fill(context)
+            make = partial(self.blueprint.step, start.node)
+            self._workshop.start(make, context, None if self._is_light else fill)
             if deadline := self._deadline(start.node):
                 self._wake_at(deadline)
 
     def _context(self, start: Start) -> StepContext:
         return StepContext(
-            input=copied(self.given),
-            data=copied(self.ledger.incoming[start.node]),
+            input={},
+            data={},
             node=start.node,
             attempt=start.attempt,
             now=timezone.now(),
             time_zone=self._held.time_zone,
             idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
         )
+
+    def _fill(self, node_id: str, context: StepContext) -> None:
+        """Perhaps in a thread: what a step changes in its data must not reach another's."""
+        context.input, context.data = copied(self.given), copied(self.ledger.incoming[node_id])
+
+    async def _keep(self, node_id: str, outcome: Any) -> Any:
+        """A large output is worked up in a thread, so that no other execution has to wait for it."""
+        if not isinstance(outcome, Done) or not isinstance(outcome.output, Mapping):
+            return outcome
+        weight = blobs.weight(outcome.output)
+        self._weight += weight
+        if weight <= blobs.SMALL_BYTES:
+            return outcome
+        kept = partial(keep, self.execution_id, self.ledger.incoming[node_id], outcome)
+        return await asyncio.to_thread(caught, kept)
+
+    @property
+    def _is_light(self) -> bool:
+        """Everything in it taken together is small, so nothing of it has to be looked at again."""
+        return self._weight <= blobs.SMALL_BYTES
 
     def _wake_at(self, until: datetime) -> None:
         left = (until - timezone.now()).total_seconds()
