@@ -24,7 +24,15 @@ AT_ONCE = 100  # a slip of "select all" must not start ten thousand executions
 
 @admin.register(WorkflowExecution)
 class WorkflowExecutionAdmin(ReadOnlyAdmin):
-    heavy = ("input_data", "output_data", "error", "workflow__draft", "version__definition")
+    heavy = (
+        "input_data",
+        "output_data",
+        "input_blobs",
+        "output_blobs",
+        "error",
+        "workflow__draft",
+        "version__definition",
+    )
     list_display = ("__str__", "of", "at_version", "status", "steps", "started_by", "created_at", "duration", "entries")
     list_filter = ("status", "created_at", ("cancel_requested_at", admin.EmptyFieldListFilter))
     list_select_related = ("workflow", "version", "started_by")
@@ -72,11 +80,11 @@ class WorkflowExecutionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="input")
     def input(self, execution: WorkflowExecution) -> SafeString | str:
-        return pretty(execution.input_data)
+        return pretty({**execution.input_data, **(execution.input_blobs or {})})
 
     @admin.display(description="output")
     def output(self, execution: WorkflowExecution) -> SafeString | str:
-        return pretty(execution.output_data)
+        return pretty(execution.output_data and {**execution.output_data, **(execution.output_blobs or {})})
 
     @admin.display(description="error")
     def error_in_full(self, execution: WorkflowExecution) -> SafeString | str:

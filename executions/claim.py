@@ -47,6 +47,7 @@ class Held:
     has_slot: bool | None = None
     time_limit_s: int | None = None
     pause_before: Sequence[str] = ()
+    time_zone: str = ""
 
     @property
     def graph(self) -> Graph:
@@ -175,6 +176,7 @@ def load(fences: dict[int, int]) -> list[Held]:
             has_slot=row.has_slot,
             time_limit_s=None if row.parent_id else row.workflow.time_limit_s,
             pause_before=row.pause_before,
+            time_zone=row.workflow.time_zone,
         )
         for row in rows
     ]
@@ -229,7 +231,8 @@ def _opened(item: Opening, workflow: Workflow | None) -> Held | Refused:
         given = blueprint.checked(item.given)
     except InputError as error:
         return error
-    return Held(0, 1, 0, given, blueprint, [item.queued()], 1, time_limit_s=workflow.time_limit_s)
+    limit, zone = workflow.time_limit_s, workflow.time_zone
+    return Held(0, 1, 0, given, blueprint, [item.queued()], 1, time_limit_s=limit, time_zone=zone)
 
 
 def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) -> None:

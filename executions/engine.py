@@ -16,10 +16,15 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from executions import children, claim, ending, live, slots, story
+from executions import blobs, children, claim, ending, live, slots, story
 from executions.aftermath import record
 from executions.claim import Held, Opening, Queued
-from executions.models import ExecutionStatus, WorkflowExecution
+from executions.large import input_of, output_of
+from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
+from executions.planner import State, fold
+from executions.repair import Repair
+from executions.repair import repair as repaired
+from executions.rerun import Plan, Reused, plan, reused_entries
 from executions.story import known
 from executions.worker import Worker, worker_for_caller
 from workflows.blueprint import Blueprint, blueprint_of
@@ -86,6 +91,7 @@ class WorkflowEngine:
         retry_of: WorkflowExecution | None = None,
         version: WorkflowVersion | None = None,
         pause_before: Sequence[str] = (),
+        reused: Sequence[Reused] = (),
     ) -> int:
         """Records the execution on the caller's own connection, so it rolls back with the caller's transaction.
 
@@ -99,26 +105,56 @@ class WorkflowEngine:
         version = version or workflow.published
         assert version is not None
         blueprint = _blueprint(version, workflow)
-        if retry_of is None:  # else this very version has accepted it before
+        if retry_of is None or given != retry_of.input_data:  # else this very version has accepted it before
             given = blueprint.checked(given)
         steps_total = len(blueprint.graph.nodes)
         row = WorkflowExecution(workflow=workflow, version=version, input_data=given, steps_total=steps_total)
         row.started_by, row.retry_of, row.idempotency_key = by, retry_of, idempotency_key or None
         row.pause_before = [node_id for node_id in pause_before if node_id in blueprint.graph.nodes]
         try:
-            return _record(row)
+            return _record(row, reused)
         except IntegrityError:
             if not idempotency_key:
                 raise
             # Somebody was first with this key, perhaps a moment ago.
             return workflow.executions.values_list("pk", flat=True).get(idempotency_key=idempotency_key)
 
-    def run_again(self, execution_id: int, *, by: Any = None) -> int:
-        """The same version on the same input, as a new execution that names the old one."""
-        old = WorkflowExecution.objects.select_related("version").filter(pk=known(execution_id)).first()
-        if old is None:
-            raise WorkflowExecutionError(f"Execution {execution_id} not found.")
-        return self.submit(old.workflow_id, old.input_data, by=by, retry_of=old)
+    def run_again(
+        self,
+        execution_id: int,
+        input_data: dict[str, Any] | None = None,
+        *,
+        by: Any = None,
+        from_node: str | None = None,
+        pause_before: Sequence[str] = (),
+    ) -> int:
+        """The same version as a new execution that names the old one: on the same input, or on `input_data`.
+
+        `from_node`: what came before that step is not run but taken over; rerun_plan() says which. Raises
+        WorkflowExecutionError where that cannot be.
+        """
+        old = _rerunnable(execution_id)
+        if from_node is None:
+            given = input_of(old) if input_data is None else input_data
+            return self.submit(old.workflow_id, given, by=by, retry_of=old, pause_before=pause_before)
+        if input_data is not None:
+            raise WorkflowExecutionError("Another input changes every step: run it again from the beginning.")
+        entries = list(old.entries.told().order_by("seq"))
+        reused = reused_entries(entries, _plan(old, fold(entries), from_node).reused)
+        how: dict[str, Any] = {"by": by, "retry_of": old, "pause_before": pause_before, "reused": reused}
+        return self.submit(old.workflow_id, input_of(old), **how)
+
+    def rerun_plan(self, execution_id: int, from_node: str | None = None) -> Plan:
+        """What run_again() would reuse and run, and what of that has effects outside. Raises as it does."""
+        old = _rerunnable(execution_id)
+        return _plan(old, fold(old.entries.told().order_by("seq")), from_node)
+
+    def repair(self, execution_id: int, repair: Repair, *, by: Any = None) -> None:
+        """Lets a failed execution go on: see repair.py. Raises WorkflowExecutionError and InputError."""
+        if repair.given is not None or repair.output is not None:
+            _checked(repair.given if repair.given is not None else repair.output)
+        with transaction.atomic():
+            _ring_later(repaired(known(execution_id), repair, by))
 
     async def cancel_execution(self, execution_id: int, *, by: Any = None) -> bool:
         """Asks for the end and waits up to two seconds for it. True where this call asked first."""
@@ -133,7 +169,7 @@ class WorkflowEngine:
     def cancel(self, execution_id: int, *, by: Any = None) -> bool:
         """Asks for the end, without waiting for it. Where nobody holds the execution, it has ended on return."""
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            execution = children.family_of(known(execution_id))
             if execution is None or not execution.request_cancel(by):
                 return False
             children.cancel(execution.pk, by=by)
@@ -163,13 +199,26 @@ class WorkflowEngine:
 
     def _set_paused(self, execution_id: int, by: Any, *, paused: bool) -> bool:
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            execution = children.family_of(known(execution_id))
             if execution is None or not execution.set_paused(paused, by):
                 return False
             children.pause(execution.pk, by, paused=paused)
             if execution.has_slot is False:
                 slots.admit(execution.workflow_id)
             _ring_later(execution)
+        return True
+
+    def answer_wait(self, wait_id: int, answer: Any, *, by: Any = None) -> bool:
+        """Ends a wait by an answer; the execution goes on. True for the one call that did, and only while it is open.
+
+        Whether `by` may answer, and whether the answer fits, is answering.py's to say. Raises InputError for an answer
+        that cannot be kept.
+        """
+        with transaction.atomic():
+            wait = ExecutionWait.objects.select_related("execution").filter(pk=known(wait_id)).first()
+            if wait is None or not wait.answer_once(answer, by):
+                return False
+            transaction.on_commit(lambda: live.ring_engines(wait.execution_id))
         return True
 
     async def get_execution_status(self, execution_id: int) -> dict[str, Any] | None:
@@ -188,11 +237,7 @@ class WorkflowEngine:
 
     def step_data(self, execution_id: int, node_id: str) -> dict[str, Any]:
         """{"input", "output"} of the last attempt of a step that ended; None where there is nothing yet."""
-        found: dict[str, Any] = {"input": None, "output": None}
-        for entry, seen, made in story.replayed(execution_id):
-            if entry.node == node_id:
-                found = {"input": seen, "output": made}
-        return found
+        return {which: blobs.whole(value) for which, value in story.step_data(execution_id, node_id).items()}
 
     async def _opened(self, worker: Worker, opening: Opening) -> Held | Queued:
         try:
@@ -213,10 +258,33 @@ class WorkflowEngine:
                 await asyncio.sleep(await worker.journal.run(_pause_until_due, execution_id))
 
 
-def _record(row: WorkflowExecution) -> int:
+def _rerunnable(execution_id: int) -> WorkflowExecution:
+    old = WorkflowExecution.objects.select_related("version", "workflow").filter(pk=known(execution_id)).first()
+    if old is None:
+        raise WorkflowExecutionError(f"Execution {execution_id} not found.")
+    if old.parent_id:
+        raise WorkflowExecutionError(f"Execution {old.pk} is a part of execution {old.root_id}: run that one again.")
+    return old
+
+
+def _plan(old: WorkflowExecution, state: State, from_node: str | None) -> Plan:
+    blueprint = _blueprint(old.version, old.workflow)
+    if from_node is not None and from_node not in blueprint.graph.nodes:
+        raise WorkflowExecutionError(f"Execution {old.pk} has no step “{from_node[:64]}” to run again from.", old.pk)
+    if from_node is not None and not old.is_final:
+        raise WorkflowExecutionError(f"Execution {old.pk} has not ended yet.", old.pk)
+    return plan(blueprint, state, from_node)
+
+
+def _record(row: WorkflowExecution, reused: Sequence[Reused] = ()) -> int:
     """The row, its first entry, and the bell, which rings only if the caller's transaction commits."""
     with transaction.atomic():
         record(row)
+        entries = [
+            ExecutionLog(execution=row, seq=seq, kind=Kind.REUSED, node=node, attempt=attempt, data=data)
+            for seq, (node, attempt, data) in enumerate(reused, 2)
+        ]
+        ExecutionLog.objects.bulk_create(entries)
         transaction.on_commit(live.ring_engines)
     return row.pk
 
@@ -255,8 +323,12 @@ def _blueprint(version: WorkflowVersion, workflow: Workflow) -> Blueprint:
 
 
 def _result(execution_id: int) -> ExecutionResult:
-    names = ("status", "output_data", "error", "error_message")
-    return _ended(execution_id, *WorkflowExecution.objects.values_list(*names).get(pk=execution_id))
+    row = WorkflowExecution.objects.only("status", "output_data", "output_blobs", "error", "error_message")
+    return _of_row(row.get(pk=execution_id))
+
+
+def _of_row(row: WorkflowExecution) -> ExecutionResult:
+    return _ended(row.pk, row.status, output_of(row), row.error, row.error_message)
 
 
 def _ended(execution_id: int, status: str, output: Any, error: Any, message: str) -> ExecutionResult:

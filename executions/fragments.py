@@ -70,6 +70,7 @@ def of_scene(shown: Scene) -> Pieces:
     title = format_html("<title>{} · {} #{} · Stepstream</title>", shown.word, shown.name, shown.execution_id)
     found: Pieces = {"title": title}
     found |= {part: _rendered(part, shown) for part in ("status", "progress", "failure", "result", "axis")}
+    found["waits"] = waits(shown)
     if shown.is_large:
         return {**found, "steps": _rendered("steps", shown)}
     if shown.drawing is not None:
@@ -80,6 +81,12 @@ def of_scene(shown: Scene) -> Pieces:
 
 def _rendered(part: str, shown: Scene) -> str:
     return _compact(f"executions/_{part}.html", {"scene": shown})
+
+
+def waits(shown: Scene, forms: Mapping[str, str] | None = None) -> str:
+    """What it asks of the world outside. `forms`: by step, the form for who looks; the live piece has none."""
+    asks = [(ask, (forms or {}).get(ask.node_id, "")) for ask in shown.asks]
+    return _compact("executions/_waits.html", {"scene": shown, "asks": asks})
 
 
 def links(shown: Scene) -> str:

@@ -26,6 +26,7 @@ from executions.claim import Held, Opening, Queued, Refused, open_all
 from executions.entry import INSERT, Entry, as_json, time_form
 from executions.family import Order
 from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
+from executions.models.wait import audience_of
 from workflows.errors import StepstreamError
 
 log = logging.getLogger(__name__)
@@ -298,6 +299,9 @@ def _write_waits(units: Sequence[Unit]) -> None:
             waits = ExecutionWait.objects.open().filter(execution=unit.execution_id, node__in=unit.closed)
             waits.update(closed_at=timezone.now())
     if opened := [wait for unit in units for wait in unit.opened]:
+        for wait in opened:
+            if wait.asks:
+                wait.audience = audience_of(wait.asks["people"], wait.asks["groups"])
         ExecutionWait.objects.bulk_create(opened)
 
 

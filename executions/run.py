@@ -201,7 +201,9 @@ class Run:
         if node is None or node.status != "waiting" or node.attempt != wait.attempt:
             return
         by = wait.answered_by.get_username() if wait.answered_by else None
-        data = {"by": by, "answer": wait.answer, "due": wait.answered_at is None}
+        data: dict[str, Any] = {"by": by, "answer": wait.answer, "due": wait.answered_at is None}
+        if wait.kind in (WaitKind.APPROVAL, WaitKind.CALLBACK):
+            data["kind"] = wait.kind
         self._unit.closed.append(wait.node)
         if self._families.pop(wait.node, None):
             self._unit.orphaned.append(wait.node)
@@ -468,6 +470,7 @@ class Run:
             node=start.node,
             attempt=start.attempt,
             now=timezone.now(),
+            time_zone=self._held.time_zone,
             idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from executions import words
+from executions.asking import Asking, asked
 from executions.models import WorkflowExecution
 from executions.planner import State, is_live
 from executions.timeline import Axis, Lane, axis, busiest, lane
@@ -50,6 +51,7 @@ class Scene:
     drawing: Drawing | None
     boxes: list[tuple[Box, Lane]]
     links: list[tuple[Link, str]]
+    asks: list[Asking]
 
     @property
     def is_large(self) -> bool:
@@ -94,6 +96,7 @@ def scene(execution: WorkflowExecution, graph: Graph, state: State, now: datetim
         drawing=drawing,
         boxes=[(box, by_id[box.node.id]) for box in drawing.boxes] if drawing else [],
         links=[(link, link_look(link, state)) for link in drawing.links] if drawing else [],
+        asks=asked(graph, state),
     )
 
 

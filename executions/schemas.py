@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from ninja import Field, Schema
+from pydantic import Strict
 
 from executions.models import ExecutionStatus
 from workflows.schemas import Body, Moment, RowId, Text, Window
@@ -69,6 +70,42 @@ class ExecutionLogResponse(Schema):
     level: str | None
     text: str | None
     data: Any
+
+
+class WaitResponse(Schema):
+    """One open wait of a step. Until when it waits: `due_at`, null where only an answer ends it.
+
+    `kind` is time, retry, approval, callback or child. `title`, `message`, `fields` and `asked` (names; empty: all who
+    may run the workflow) belong to an approval, `callback_url` to a callback, and only for who may run the workflow.
+    """
+
+    execution_id: int
+    workflow_id: int
+    workflow: str
+    node_id: str
+    attempt: int
+    kind: str
+    reason: str
+    due_at: datetime | None
+    title: str | None = None
+    message: str | None = None
+    fields: list[dict[str, Any]] | None = None
+    asked: list[str] | None = None
+    may_answer: bool = False
+    callback_url: str | None = None
+
+
+class WaitList(Schema):
+    items: list[WaitResponse]
+    next: str | None = Field(None, description="The cursor of the part that follows; null at the end.")
+
+
+class WaitAnswer(Body):
+    """`values`: for the fields that were asked for. Who rejects need not fill in what is required."""
+
+    approved: Annotated[bool, Strict()]
+    values: dict[str, Any] = {}
+    comment: str = Field("", max_length=2_000)
 
 
 class ExecutionWindow(Window):

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from django.conf import settings
 
-from executions import claim
+from executions import claim, slots
 from executions.journal import Journal
 from executions.lease import dead_owners
 
@@ -62,11 +62,12 @@ class Sweep:
             await self._wait()
 
     async def _release_dead(self) -> None:
-        """Takes over at once what processes of this machine held that are gone."""
+        """Takes over at once what processes of this machine held that are gone, and gives slots that nobody gave."""
         now = asyncio.get_running_loop().time()
         if now - self._swept >= settings.ENGINE["SWEEP_SECONDS"]:
             self._swept = now
             await self._carrier.journal.run(_release_dead)
+            await self._carrier.journal.run(slots.admit_all)
 
     async def _claim(self) -> None:
         """In batches of the free slots, until nothing is due."""

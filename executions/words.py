@@ -62,15 +62,38 @@ def _retried(entry: Entry, data: dict[str, Any]) -> Said:
 
 
 def _waited(entry: Entry, data: dict[str, Any]) -> Said:
-    if not data.get("until"):
-        return Said("Waiting", "waiting", f"for an answer: {data['reason']}" if data.get("reason") else "for an answer")
-    return Said("Waiting", "waiting", "until", datetime.fromisoformat(data["until"]))
+    until = datetime.fromisoformat(data["until"]) if data.get("until") else None
+    named = ", ".join(map(str, (data.get("people") or []) + (data.get("groups") or [])))
+    match data.get("kind"):
+        case "approval":
+            awaited = f"for approval by {named}" if named else "for approval"
+        case "callback":
+            awaited = "for a call"
+        case _:
+            awaited = "" if until else f"for an answer: {data['reason']}" if data.get("reason") else "for an answer"
+    return Said("Waiting", "waiting", " ".join(filter(None, (awaited, "until" if until else ""))), until)
 
 
 def _answered(entry: Entry, data: dict[str, Any]) -> Said:
-    return (
-        Said("Answered", "completed", f"by {data['by']}") if data.get("by") else Said("The wait is over", "completed")
-    )
+    if data.get("due"):
+        return (
+            Said("Expired", "cancelled", "nobody answered in time") if data.get("kind") == "approval" else _over(data)
+        )
+    if data.get("kind") == "callback":
+        return Said("Called", "completed")
+    by = f"by {data['by']}" if data.get("by") else ""
+    answer = data.get("answer")
+    if data.get("kind") != "approval" or not isinstance(answer, dict):
+        return Said("Answered", "completed", by) if by else Said("The wait is over", "completed")
+    comment = str(answer.get("comment") or "")
+    rest = f"{by}: {comment}" if comment else by
+    return Said("Approved", "completed", rest) if answer.get("approved") else Said("Rejected", "failed", rest)
+
+
+def _over(data: dict[str, Any]) -> Said:
+    if data.get("kind") == "callback":
+        return Said("Expired", "cancelled", "no call came in time")
+    return Said("The wait is over", "completed")
 
 
 def _reasoned(word: str, look: str) -> Callable[[Entry, dict[str, Any]], Said]:

@@ -37,6 +37,11 @@ def age(then: datetime, now: datetime) -> str:
     return "just now" if seconds < 10 else f"{seconds} s ago"
 
 
+def instant(at: datetime) -> str:
+    """For sentences in which no page can say it in the reader's zone: "24 Nov 2026, 12:03:07 UTC"."""
+    return f"{at.astimezone(UTC):%d %b %Y, %H:%M:%S} UTC"
+
+
 def iso(at: datetime) -> str:
     """As browsers read it: UTC, with milliseconds."""
     at = at.astimezone(UTC)

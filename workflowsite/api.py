@@ -31,6 +31,8 @@ from ninja.security import HttpBearer, SessionAuth
 
 from executions.api import router as executions
 from executions.api import starting
+from executions.waits_api import of_execution
+from executions.waits_api import router as waits
 from workflows.api import router as workflows
 from workflows.errors import DefinitionError, EditConflict, EditError, InputError, WorkflowExecutionError
 from workflows.values import parse
@@ -40,7 +42,7 @@ from workflowsite.accounts.models import ApiToken
 log = logging.getLogger(__name__)
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-LISTS = ("workflows", "executions")  # found without their slash too
+LISTS = ("workflows", "executions", "waits")  # found without their slash too
 WRONG = {
     "model_type": "it must be a JSON object",
     "dict_type": "it must be a JSON object",
@@ -114,6 +116,8 @@ api = StepstreamAPI(
 api.add_router("/workflows", workflows)
 api.add_router("/workflows", starting)
 api.add_router("/executions", executions)
+api.add_router("/executions", of_execution)
+api.add_router("/waits", waits)
 elsewhere = Router()
 
 

@@ -18,6 +18,7 @@ OPEN_ROUTES = frozenset(
         "accounts:sign-in",  # the way in
         "accounts:welcome",  # the first start's link: its token is what lets one in
         "preferences",  # light or dark: the sign-in page has a theme too
+        "executions:callback",  # for programs: the token in its address is what lets one in
     }
 )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -21,9 +24,27 @@ class WaitKind(models.TextChoices):
     CHILD = "child"
 
 
+NOBODY = ",?,"  # names that no account and no group has: then those who administer the workflow answer
+
+
+def audience_of(people: Iterable[str], groups: Iterable[str]) -> str:
+    """Who may answer, by name, as a wait keeps it: “,u12,g3,”; empty where nobody is named. At most two queries."""
+    people, groups = set(people), set(groups)
+    if not people and not groups:
+        return ""
+    users = get_user_model().objects.filter(username__in=people).order_by("pk") if people else ()
+    teams = Group.objects.filter(name__in=groups).order_by("pk") if groups else ()
+    marks = [f"u{user.pk}" for user in users] + [f"g{team.pk}" for team in teams]
+    return f",{','.join(marks)}," if marks else NOBODY
+
+
 class WaitQuerySet(models.QuerySet["ExecutionWait"]):
     def open(self) -> WaitQuerySet:
         return self.filter(closed_at=None)
+
+    def unanswered(self, now: datetime) -> WaitQuerySet:
+        """An answer would still count, as far as the wait itself says."""
+        return self.open().filter(Q(due_at=None) | Q(due_at__gt=now), answered_at=None, lapsed_at=None)
 
     def lapse(self, now: datetime) -> None:
         """Those whose time has come and that nobody has answered are over: from here on, no answer counts."""
@@ -78,15 +99,17 @@ class ExecutionWait(models.Model):
     def answer_once(self, answer: Any = None, by: Any = None) -> bool:
         """Ends the wait; True for the one call that did. The nudge goes with it, so the owner looks before it rests.
 
-        False once its time has come. Raises InputError for an answer that cannot be kept. Locks the execution before
-        the wait, as the journal and a cancel do.
+        False once its time has come, and once the execution's end was asked for. Raises InputError for an answer that
+        cannot be kept. Locks the execution before the wait, as the journal and a cancel do.
         """
         require(answer, "answer")
         with transaction.atomic():
-            type(self.execution).objects.select_for_update(no_key=True).filter(pk=self.execution_id).first()
-            waiting = ExecutionWait.objects.open().filter(pk=self.pk, answered_at=None, lapsed_at=None)
-            waiting = waiting.exclude(due_at__lte=timezone.now())
-            if not waiting.update(answered_at=timezone.now(), answered_by=by, answer=answer):
+            live = type(self.execution).objects.live().filter(pk=self.execution_id, cancel_requested_at=None)
+            if live.select_for_update(no_key=True).only("pk").first() is None:
+                return False
+            now = timezone.now()
+            waiting = ExecutionWait.objects.unanswered(now).filter(pk=self.pk)
+            if not waiting.update(answered_at=now, answered_by=by, answer=answer):
                 return False
             self.execution.nudge()
             return True

@@ -45,9 +45,11 @@
     if (refused.has(event.detail.connection) || isFinished()) event.preventDefault();
   });
   document.addEventListener("htmx:after:swap", () => { if (isFinished()) sayState(true); });
-  // A form that was refused (signed out meanwhile, no right any more) says so on a whole page.
-  document.addEventListener("htmx:after:request", event => {
-    if (event.detail.ctx?.response?.status >= 400) location.reload();
+  // A form that was refused (signed out meanwhile, no right any more) says so on a whole page, unless it has a place
+  // for that very answer (hx-status:422).
+  document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+    const status = ctx?.response?.status;
+    if (status >= 400 && !ctx.sourceElement.getAttribute?.(`hx-status:${status}`)) location.reload();
   });
   setInterval(() => { if (awaySince) sayState(false); }, 1000);
   if (isFinished()) say("done", "Finished"); else say("wait", "Connecting…");

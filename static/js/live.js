@@ -15,6 +15,15 @@
     const held = document.activeElement?.closest(".when-going");
     if (held && getComputedStyle(held).display === "none") document.getElementById("main").focus({ preventScroll: true });
   });
+  // So is the form of an answer: the keyboard goes on at what is wrong with it, or from the page once it was taken.
+  let answering = null;
+  document.addEventListener("htmx:before:swap", () => { answering = document.activeElement?.closest("[data-answer]"); });
+  document.addEventListener("htmx:after:swap", () => {
+    if (!answering || answering.isConnected) return;
+    const again = document.getElementById(answering.parentElement.id);
+    (again?.querySelector("[role=alert], [aria-invalid=true]") ?? document.getElementById("main")).focus({ preventScroll: true });
+    answering = null;
+  });
 
   // The end of the log: followed by whoever stands there, left alone for whoever reads further up.
   const isAtEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 40;

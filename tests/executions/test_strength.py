@@ -12,9 +12,11 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from executions.engine import WorkflowEngine, WorkflowExecutionError
-from executions.models import ExecutionWait, WorkflowExecution
+from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
+from executions.repair import Repair
 from executions.worker import Worker
 from tests.executions.conftest import (
+    answer,
     become_due,
     bounded,
     chain,
@@ -30,6 +32,7 @@ from tests.executions.conftest import (
     until_told,
 )
 from tests.steps import GATES, LEFT, REACHED, RUNS, THREAD_GATES
+from workflows.errors import InputError
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -360,3 +363,110 @@ async def test_the_urgent_are_taken_first() -> None:
     taken = [(await sync_to_async(claim.claim)("somebody", 1))[0].execution_id for _ in range(4)]
     assert taken == [numbers[2], numbers[1], numbers[3], numbers[0]]
     assert not REACHED
+
+
+# Again, and repaired
+
+WAY = chain(node("a"), node("b", "test_flaky"), node("c"))
+
+
+async def test_a_failed_step_is_tried_again_in_the_same_execution(engine_room: Worker, alice: User) -> None:
+    LEFT["flaky"] = 1
+    number = await submit(WAY, {"x": 1})
+    await until(number, "failed")
+    await sync_to_async(WorkflowEngine().repair)(number, Repair(reason="It is back"), by=alice)
+    found = await until(number, "completed")
+    assert found.output_data == {"x": 1, "a": 1, "b": 2, "c": 1} and found.error is None and found.error_message == ""
+    journal = await told(number)
+    assert journal.count("started a") == 1 and journal.count("started b") == 2 and journal.count("finished") == 2
+    entry = await ExecutionLog.objects.aget(execution=number, kind="repaired")
+    assert entry.data == {"by": "alice", "reason": "It is back"} and entry.node == "b"
+    assert {key.partition(":")[2] for key in RUNS if ":b:" in key} == {"b:0", "b:1"}, (
+        "a repair is a new attempt outside"
+    )
+
+
+async def test_a_repair_may_supply_the_output(engine_room: Worker) -> None:
+    LEFT["flaky"] = 1
+    number = await submit(WAY, {"x": 1})
+    await until(number, "failed")
+    await sync_to_async(WorkflowEngine().repair)(number, Repair("b", output={"b": "by hand"}))
+    found = await until(number, "completed")
+    assert found.output_data == {"x": 1, "a": 1, "b": "by hand", "c": 1}
+    assert (await told(number)).count("started b") == 1
+    logs = await WorkflowEngine().get_execution_logs(number)
+    assert [(log["node_id"], log["output_data"]) for log in logs][2] == ("b", {"b": "by hand"})
+
+
+async def test_a_repair_may_change_the_input(engine_room: Worker) -> None:
+    LEFT["flaky"] = 1
+    number = await submit(WAY, {"x": 1})
+    await until(number, "failed")
+    await sync_to_async(WorkflowEngine().repair)(number, Repair("b", given={"x": 2}))
+    assert (await until(number, "completed")).output_data == {"x": 2, "b": 2, "c": 1}
+
+
+async def test_siblings_that_a_failure_stopped_go_on_after_its_repair(engine_room: Worker) -> None:
+    LEFT["flaky"] = 1
+    definition = drawn([node("b", "test_flaky"), node("w", "test_ask"), node("end")], "b>end", "w>end")
+    number = await submit(definition)
+    await until(number, "failed")
+    await sync_to_async(WorkflowEngine().repair)(number, Repair())
+    await until(number, "waiting")
+    await answer(number, "w", 7)
+    assert (await until(number, "completed")).output_data["answer"] == 7
+
+
+async def test_only_what_failed_can_be_repaired(engine_room: Worker) -> None:
+    repair = sync_to_async(WorkflowEngine().repair)
+    number = await submit(chain(node("a")))
+    await until(number, "completed")
+    with pytest.raises(WorkflowExecutionError, match="only what has failed"):
+        await repair(number, Repair())
+    LEFT["flaky"] = 1
+    number = await submit(WAY)
+    await until(number, "failed")
+    with pytest.raises(WorkflowExecutionError, match="has not failed"):
+        await repair(number, Repair("a"))
+    with pytest.raises(InputError, match="cannot be left by"):
+        await repair(number, Repair("b", output={}, handle="nowhere"))
+    with pytest.raises(InputError, match="not both"):
+        await repair(number, Repair("b", output={}, given={}))
+    with pytest.raises(WorkflowExecutionError, match="not found"):
+        await repair(10**6, Repair())
+    assert (await row(number)).status == "failed"
+
+
+async def test_what_a_time_limit_ended_can_go_on(engine_room: Worker) -> None:
+    workflow = await make(chain(node("a", "test_hold"), node("b")), time_limit_s=1)
+    number = await WorkflowEngine().submit_workflow(workflow.pk)
+    await until(number, "failed")
+    await Workflow.objects.filter(pk=workflow.pk).aupdate(time_limit_s=3600)
+    GATES["gate"].set()
+    await sync_to_async(WorkflowEngine().repair)(number, Repair())
+    assert (await until(number, "completed")).steps_done == 2
+
+
+async def test_it_runs_again_from_a_step_and_takes_over_what_came_before(engine_room: Worker, alice: User) -> None:
+    LEFT["flaky"] = 1
+    number = await submit(WAY, {"x": 1})
+    await until(number, "failed")
+    plan = await sync_to_async(WorkflowEngine().rerun_plan)(number, "b")
+    assert (plan.reused, plan.again, plan.outside) == (["a"], ["b", "c"], [])
+    again = await sync_to_async(WorkflowEngine().run_again)(number, by=alice, from_node="b")
+    found = await until(again, "completed")
+    assert found.retry_of_id == number and found.output_data == {"x": 1, "a": 1, "b": 1, "c": 1}
+    assert (await told(again))[:4] == ["queued", "reused a", "started", "started b"] and found.steps_done == 3
+    logs = await WorkflowEngine().get_execution_logs(again)
+    assert logs[0]["input_data"] == {"x": 1} and logs[0]["output_data"] == {"a": 1}
+
+
+async def test_it_runs_again_on_another_input(engine_room: Worker) -> None:
+    number = await submit(chain(node("a")), {"x": 1})
+    await until(number, "completed")
+    run_again = sync_to_async(WorkflowEngine().run_again)
+    assert (await until(await run_again(number, {"x": 2}), "completed")).output_data == {"x": 2, "a": 1}
+    with pytest.raises(WorkflowExecutionError, match="from the beginning"):
+        await run_again(number, {"x": 2}, from_node="a")
+    with pytest.raises(WorkflowExecutionError, match="no step"):
+        await run_again(number, from_node="zzz")

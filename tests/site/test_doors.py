@@ -38,6 +38,7 @@ OPEN = {
     "accounts:sign-in",  # the way in
     "accounts:welcome",  # the first start's link: its token is what lets one in
     "preferences",  # light or dark: the sign-in page has a theme too
+    "executions:callback",  # for programs: the token in its address is what lets one in
 }
 #: The sockets of lists: open to all who are signed in, for what each may see (tests/live/test_board.py).
 OF_LISTS = ["/ws/lists/"]
@@ -47,7 +48,10 @@ NOT_SUCH = {405}  # said before anything is looked up: it tells nothing of any r
 NUMBER = 4711  # of everything that is alice's
 SECRET = "what only alice knows"
 #: Bodies that some operation of the API would take: it must refuse by who asks, not by how.
-BODIES: tuple[Any, ...] = (None, {}, {"input_data": {}}, {"name": "Taken"}, {"name": "Taken", "definition": CHAIN})
+BODIES: tuple[Any, ...] = (
+    *(None, {}, {"input_data": {}}, {"name": "Taken"}, {"name": "Taken", "definition": CHAIN}),
+    {"approved": True},
+)
 
 
 @dataclass(frozen=True)

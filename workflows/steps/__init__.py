@@ -19,9 +19,11 @@ from workflows.errors import Problem
 from workflows.graph import ERROR, OUT, Graph, Node
 from workflows.policy import Policy, policy_of
 from workflows.steps.ai import AI
+from workflows.steps.approval import Approval
 from workflows.steps.base import RESERVED, Step
 from workflows.steps.branch import Branch
 from workflows.steps.call import Call
+from workflows.steps.callback import Callback
 from workflows.steps.check import Check
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
@@ -49,7 +51,10 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
     return step
 
 
-for _step in (Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call, Delay, Countdown, Default):
+for _step in (
+    *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
+    *(Delay, Countdown, Approval, Callback, Default),
+):
     register(_step)
 
 

@@ -20,7 +20,10 @@ register = template.Library()
 
 #: What templates/_icons.html draws for step kinds; a kind of one's own may name any of them.
 STEP_ICONS = frozenset(
-    {"input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http", "for_each", "call"}
+    {
+        *("input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http"),
+        *("for_each", "call", "person", "link"),
+    }
 )
 
 

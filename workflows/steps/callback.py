@@ -1,0 +1,28 @@
+"""callback: waits until another system calls a one-time address, and hands on what it sent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from workflows.steps import base
+from workflows.steps.due import Due, DueUnit, SaveAs, due_at
+
+
+class Config(base.Config):
+    due: Due = None
+    due_unit: DueUnit = "hours"
+    save_as: SaveAs = "callback"
+
+
+class Callback(base.Step[Config]):
+    kind, label, icon = "callback", "Callback", "link"
+    help = "Waits until another system posts to a one-time address. Expired where it did not in time."
+    handles = ("out", "expired")
+    Config = Config
+
+    async def run(self, ctx: base.StepContext) -> base.Wait:
+        return base.Wait(until=due_at(ctx.now, self.config), reason="a call", callback=True)
+
+    def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
+        if answer is None:
+            return base.Done(data, "expired")
+        return base.Done({**data, self.config.save_as: answer})
