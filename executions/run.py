@@ -38,6 +38,7 @@ from workflows.values import clean, copied
 log = logging.getLogger(__name__)
 
 A_DAY_S = 86_400.0
+MOST_MS = 2**31 - 1  # what the journal's column holds: a wait of 25 days and longer has taken so long
 LINGER_S = 2.0  # how long an execution stays in memory after the last sign of a child
 
 
@@ -306,7 +307,7 @@ class Run:
         except Exception as error:
             outcome = error
         took = (timezone.now() - node.started_at).total_seconds() if node.started_at else 0
-        self._note_outcome(Ended(node_id, node.attempt, outcome, round(took * 1000), timezone.now()))
+        self._note_outcome(Ended(node_id, node.attempt, outcome, min(round(took * 1000), MOST_MS), timezone.now()))
 
     def _resumed(self, node_id: str, answer: Any) -> Any:
         node, deadline = self.state.nodes[node_id], self._deadline(node_id)
