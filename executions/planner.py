@@ -113,6 +113,7 @@ class State:
         node.attempt = entry.attempt or node.attempt
         if entry.kind == "started":
             node.started_at, node.until, node.waits_for, node.answer = entry.at, None, None, None
+            node.has_lapsed = False
         elif entry.kind in ("waited", "retried"):
             self._wait(node, entry)
         elif entry.kind == "answered":
@@ -125,7 +126,7 @@ class State:
 
     def _wait(self, node: NodeState, entry: Entry) -> None:
         node.until = _moment(entry.data.get("until"))
-        node.waits_for, node.answer = entry.data.get("kind", "time"), None
+        node.waits_for, node.answer, node.has_lapsed = entry.data.get("kind", "time"), None, False
         if entry.kind == "retried":
             node.failures, node.losses, node.waits_for = node.failures + 1, 0, "retry"
 
