@@ -15,8 +15,8 @@ from workflows.errors import InputError
 
 HOW = {
     "again": "Try it again as it is",
-    "input": "Try it again with this input",
-    "output": "Leave it out, and go on with this output",
+    "input": "Try it again with another input",
+    "output": "Leave it out, and go on with an output that I give",
 }
 AREA = {"rows": 10, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}
 PLACES = {"input_data": "given", "output_data": "output", "handle": "handle"}  # the engine's names for our fields
