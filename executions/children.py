@@ -53,6 +53,7 @@ def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
     row = WorkflowExecution(workflow=parent.workflow, version_id=parent.version_id, input_data=dict(order.given))
     row.parent, row.parent_node, row.parent_attempt, row.item_index = parent, order.node, order.attempt, order.index
     row.root_id, row.depth, row.priority = parent.root_id or parent.pk, parent.depth + 1, parent.priority
+    row.paused_at, row.paused_by_id = parent.paused_at, parent.paused_by_id  # perhaps since its owner last looked
     row.body = order.body
     if row.depth > MAX_DEPTH:
         raise Refusal(f"Executions are nested {row.depth} levels deep; the limit is {MAX_DEPTH}. Does it call itself?")
@@ -160,10 +161,10 @@ def cancel(execution_id: int, nodes: Sequence[str] | None = None, by: Any = None
 
 
 def pause(execution_id: int, by: Any, *, paused: bool) -> set[int]:
-    """The same for a pause, or its end; gives all that were changed."""
+    """The same for a pause, or its end; gives all that were changed. Parents first, as the journal locks them."""
     changed: set[int] = set()
     for child in WorkflowExecution.objects.live().filter(parent=execution_id).order_by("pk"):
-        changed |= pause(child.pk, by, paused=paused)
         if child.set_paused(paused, by):
             changed.add(child.pk)
+        changed |= pause(child.pk, by, paused=paused)
     return changed

@@ -116,6 +116,7 @@ class State:
         node.attempt = entry.attempt or node.attempt
         if entry.kind == "started":
             node.started_at, node.until, node.waits_for, node.answer = entry.at, None, None, None
+            node.has_lapsed = False
         elif entry.kind in ("waited", "retried"):
             self._wait(node, entry)
         elif entry.kind == "answered":
@@ -128,7 +129,7 @@ class State:
 
     def _wait(self, node: NodeState, entry: Entry) -> None:
         node.until = _moment(entry.data.get("until"))
-        node.waits_for, node.answer = entry.data.get("kind", "time"), None
+        node.waits_for, node.answer, node.has_lapsed = entry.data.get("kind", "time"), None, False
         node.items = entry.data.get("each")
         if entry.kind == "retried":
             node.failures, node.losses, node.waits_for = node.failures + 1, 0, "retry"

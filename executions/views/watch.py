@@ -41,7 +41,8 @@ def show(request: HttpRequest, execution_id: int) -> HttpResponse:
     shown = scene(execution, graph, state, timezone.now(), around(execution, graph, state))
     context = _page(execution, shown) | _window(execution, graph, rows) | {"data": data.shown(execution)}
     forms = {ask.node_id: form_html(request, execution.pk, ask.node_id) for ask in shown.asks if ask.is_open}
-    context |= {"waits": fragments.waits(shown, forms), "asks_somebody": bool(forms)}
+    # Where there is a form to fill in, the page must not load itself again without script.
+    context |= {"waits": fragments.waits(shown, forms), "has_form": any("<form" in html for html in forms.values())}
     context["parent"] = _parent(request, execution)
     context["may_run"] = can(request.user, "run", execution.workflow)
     context["may_run_again"] = execution.parent_id is None and can(request.user, again(execution), execution.workflow)
