@@ -171,7 +171,7 @@ class Owner:
             self.runs[execution_id].nudge()
 
     async def claim(self, limit: int) -> int:
-        held: list[claim.Held] = await self._in_this_thread(claim.claim, self.owner, limit)
+        held = await self._in_this_thread(claim.claim, self.owner, limit)
         for one in held:
             if old := self.tasks.get(one.execution_id):  # lost and got again
                 old.cancel()

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Max
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from executions import claim, slots
 from executions.data import Ledger
@@ -71,13 +78,17 @@ def publish_all() -> None:
 class Machine(RuleBasedStateMachine):
     # Setting up and down
 
-    @initialize(deaf=st.booleans())
-    def begin(self, deaf: bool) -> None:
+    seen: dict[int, WorkflowExecution] = {}  # the rows as they were after the last rule
+
+    @initialize(deaf=st.booleans(), which=st.integers(0, 6))
+    def begin(self, deaf: bool, which: int) -> None:
         self.clock = Clock()
         self.stack = ExitStack()
         self.stack.enter_context(patch("django.utils.timezone.now", self.clock))
         self.stack.enter_context(transaction.atomic())
         self.stack.callback(transaction.set_rollback, True)
+        self.stack.enter_context(connection.execute_wrapper(self.hear_sql))
+        self.has_changed = True
         self.loop = Loop(self.clock)
         self.engine, self.owners, self.is_deaf = WorkflowEngine(), list[Owner](), deaf
         for has_room in (True, False):
@@ -88,7 +99,12 @@ class Machine(RuleBasedStateMachine):
         self.final: dict[int, tuple[Any, ...]] = {}
         self.answered: Counter[int] = Counter()
         self.cancelled: set[int] = set()
-        self.submitted = 0
+        self.submitted = 1
+        self.engine.submit(workflows[which].pk, {"k": 1})
+
+    def hear_sql(self, execute: Any, sql: str, *rest: Any) -> Any:
+        self.has_changed |= not sql.startswith(("SELECT", "SAVEPOINT", "RELEASE"))
+        return execute(sql, *rest)
 
     def new_owner(self, has_room: bool) -> None:
         Owner(self.owners, has_room).is_deaf = self.is_deaf
@@ -107,11 +123,11 @@ class Machine(RuleBasedStateMachine):
 
     # What chance may choose
 
+    @precondition(lambda self: self.submitted < 4)
     @rule(which=st.integers(0, 6), key=st.sampled_from([1, 2]), before=st.sampled_from([[], [], ["b"], ["a", "z"]]))
     def submit(self, which: int, key: int, before: list[str]) -> None:
-        if self.submitted < 4:
-            self.submitted += 1
-            self.engine.submit(workflows[which].pk, {"k": key}, pause_before=before)
+        self.submitted += 1
+        self.engine.submit(workflows[which].pk, {"k": key}, pause_before=before)
 
     @rule(which=ANY, limit=st.integers(1, 3))
     def claim(self, which: int, limit: int) -> None:
@@ -119,10 +135,9 @@ class Machine(RuleBasedStateMachine):
         self.loop.run_until_complete(owner.claim(limit))
         self.loop.settle()
 
+    @precondition(lambda self: bool(AT_WORK))
     @rule(which=ANY, how=st.sampled_from(["done", "done", "other", "fail", "bad", "time", "ask", "late"]))
     def step_ends(self, which: int, how: str) -> None:
-        if not AT_WORK:
-            return
         order = sorted(AT_WORK, key=lambda number: (AT_WORK[number][:2], number))
         _, _, future = AT_WORK[order[which % len(order)]]
         if not future.done():
@@ -140,6 +155,7 @@ class Machine(RuleBasedStateMachine):
             "late": Wait(self.clock.now - timedelta(seconds=1), "over before it begins"),
         }[how]
 
+    @precondition(lambda self: self.any_row(lambda row: row.status in ("waiting", "running")))
     @rule(which=ANY, answer=st.sampled_from(["yes", "yes", "fail", "again"]), twice=st.booleans())
     def answer(self, which: int, answer: str, twice: bool) -> None:
         waits = ExecutionWait.objects.select_related("execution").exclude(kind="child").order_by("closed_at", "pk")
@@ -148,6 +164,7 @@ class Machine(RuleBasedStateMachine):
                 self.answered[chosen.pk] += chosen.answer_once(answer)
             self.bell(chosen.execution_id)
 
+    @precondition(lambda self: self.any_row(lambda row: not row.is_final))
     @rule(which=ANY)
     def cancel(self, which: int) -> None:
         if chosen := self.chosen(self.rows(), which):
@@ -155,24 +172,28 @@ class Machine(RuleBasedStateMachine):
                 self.cancelled.add(chosen.pk)
             self.bell(chosen.pk)
 
+    @precondition(lambda self: self.any_row(lambda row: not row.is_final))
     @rule(which=ANY)
     def pause(self, which: int) -> None:
         if chosen := self.chosen(self.rows(), which):
             self.engine.pause(chosen.pk)
             self.bell(chosen.pk)
 
+    @precondition(lambda self: self.any_row(lambda row: row.paused_at is not None and not row.is_final))
     @rule(which=ANY)
     def resume(self, which: int) -> None:
         if chosen := self.chosen(self.rows().filter(paused_at__isnull=False), which):
             self.engine.resume(chosen.pk)
             self.bell(chosen.pk)
 
+    @precondition(lambda self: self.any_row(lambda row: not row.is_final))
     @rule(which=ANY, nodes=st.sets(st.sampled_from("abz")))
     def pause_before(self, which: int, nodes: set[str]) -> None:
         if chosen := self.chosen(self.rows(), which):
             self.engine.pause_before(chosen.pk, nodes)
             self.bell(chosen.pk)
 
+    @precondition(lambda self: self.any_row(lambda row: row.status == "failed"))
     @rule(which=ANY, how=st.sampled_from([{}, {"given": {"other": 1}}, {"output": {"by": "hand"}}]))
     def repair(self, which: int, how: dict[str, Any]) -> None:
         if chosen := self.chosen(self.rows().filter(status="failed"), which):
@@ -182,9 +203,10 @@ class Machine(RuleBasedStateMachine):
                 return
             del self.final[chosen.pk]
 
+    @precondition(lambda self: self.submitted < 4 and self.any_row(lambda row: row.is_final and not row.parent_id))
     @rule(which=ANY, node_id=st.sampled_from("abz"))
     def run_again(self, which: int, node_id: str) -> None:
-        if self.submitted < 4 and (chosen := self.chosen(self.rows().filter(status__in=FINAL, parent=None), which)):
+        if chosen := self.chosen(self.rows().filter(status__in=FINAL, parent=None), which):
             self.submitted += 1
             try:
                 self.engine.run_again(chosen.pk, from_node=node_id)
@@ -226,6 +248,9 @@ class Machine(RuleBasedStateMachine):
     def rows(self) -> Any:
         return WorkflowExecution.objects.order_by("pk")
 
+    def any_row(self, is_meant: Callable[[WorkflowExecution], bool]) -> bool:
+        return any(map(is_meant, self.seen.values()))
+
     def chosen(self, rows: Any, which: int) -> Any:
         found = list(rows)
         return found[which % len(found)] if found else None
@@ -242,8 +267,11 @@ class Machine(RuleBasedStateMachine):
         for owner in self.owners:
             for error in owner.errors:
                 raise error
+        if not self.has_changed:
+            return
+        self.has_changed = False
         self.read_on()
-        rows = {row.pk: row for row in WorkflowExecution.objects.all()}
+        self.seen = rows = {row.pk: row for row in WorkflowExecution.objects.all()}
         waits = list(ExecutionWait.objects.all())
         for row in rows.values():
             self.row_agrees_with_its_journal(row, self.states[row.pk])
@@ -389,6 +417,11 @@ def published_workflows(db: None) -> Iterator[None]:
 def test_whatever_happens_in_whatever_order(published_workflows: None) -> None:
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     phases = list(Phase)[: 5 if SHRINKS else 3]
-    counts = {"max_examples": SEQUENCES, "stateful_step_count": STEPS}
-    how = settings(**counts, phases=phases, deadline=None, suppress_health_check=checks)
+    how = settings(
+        max_examples=SEQUENCES,
+        stateful_step_count=STEPS,
+        phases=phases,
+        deadline=None,
+        suppress_health_check=checks,
+    )
     run_state_machine_as_test(Machine, settings=how)
