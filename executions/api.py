@@ -15,6 +15,7 @@ from ninja import Header, Query, Router, Status
 from pydantic import AfterValidator, StringConstraints
 
 from executions.engine import WorkflowEngine
+from executions.large import output_of
 from executions.models import WorkflowExecution
 from executions.schemas import (
     ExecutionList,
@@ -124,10 +125,11 @@ def matching(user: Any, window: ExecutionWindow) -> QuerySet[WorkflowExecution]:
 
 
 def result_of(execution_id: int) -> dict[str, Any]:
-    execution = WorkflowExecution.objects.only("status", "output_data", "error_message").get(pk=execution_id)
+    rows = WorkflowExecution.objects.only("status", "output_data", "output_blobs", "error_message")
+    execution = rows.get(pk=execution_id)
     return {
         "execution_id": execution.pk,
         "status": execution.status,
-        "output_data": execution.output_data,
+        "output_data": output_of(execution),
         "error_message": execution.error_message,
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from executions import ending
@@ -116,6 +116,16 @@ def gather(execution_id: int, family: Family) -> dict[str, Any]:
 
 def _of(execution_id: int, family: Family) -> Any:
     return WorkflowExecution.objects.filter(parent=execution_id, parent_node=family.node, parent_attempt=family.attempt)
+
+
+def family_of(execution_id: int) -> WorkflowExecution | None:
+    """The execution, with all that live of its family held until COMMIT, in the order in which the journal does."""
+    execution = WorkflowExecution.objects.filter(pk=execution_id).first()
+    if execution:
+        root = execution.root_id or execution.pk
+        family = WorkflowExecution.objects.live().filter(Q(pk=root) | Q(root=root)).order_by("pk")
+        list(family.select_for_update(no_key=True).values_list("pk", flat=True))
+    return execution
 
 
 def cancel_all(execution_id: int) -> None:

@@ -72,12 +72,12 @@ class Ledger:
         elif entry.kind == "skipped":
             self._release(entry.node)
         elif entry.kind in ("completed", "reused"):
-            self._end(entry.node, entry.data, state)
+            self._end(entry.node, _packed(entry), state)
         elif entry.kind == "failed" and "handle" in entry.data:  # its policy lets the execution go on
             added = {"error": told(entry.data["error"])} if entry.data["handle"] == ERROR else {}
             self._end(entry.node, {"added": added, "kept": True, "handle": entry.data["handle"]}, state)
         elif entry.kind == "repaired" and "output" in entry.data:
-            self._end(entry.node, entry.data["output"], state)
+            self._end(entry.node, _packed(entry), state)
         elif entry.kind == "repaired" and "input" in entry.data:
             self.incoming[entry.node] = entry.data["input"]
 
@@ -136,15 +136,24 @@ def replay(graph: Graph, given: Data, entries: Iterator[E]) -> Iterator[tuple[E,
         state.apply(entry)
         is_supplied = entry.kind == "repaired" and "output" in entry.data
         if entry.kind in ("completed", "reused") or is_supplied:
-            packed = entry.data["output"] if is_supplied else entry.data
+            packed = _packed(entry)
             # A version that somebody broke by hand has lost the step: what it added is all that is left to say.
             yield entry, incoming, unpack(incoming, packed) if entry.node in graph.nodes else packed["added"]
         elif entry.kind in ("failed", "retried", "cancelled", "abandoned") and entry.node:
             yield entry, incoming, None
 
 
+def _packed(entry: Entry) -> Mapping[str, Any]:
+    """The output. Where some of what was added is kept in files, whoever read those has put the whole into `added`."""
+    packed: Mapping[str, Any] = entry.data["output"] if entry.kind == "repaired" else entry.data
+    added = getattr(entry, "added", None)
+    return packed if added is None else {**packed, "added": added}
+
+
 def _same(left: Any, right: Any) -> bool:
     """Equal and of one type all the way down: 1, 1.0 and True are different data."""
+    if left is right:
+        return True
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):

@@ -16,9 +16,10 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from executions import children, claim, ending, live, slots, story
+from executions import blobs, children, claim, ending, live, slots, story
 from executions.aftermath import record
 from executions.claim import Held, Opening, Queued
+from executions.large import input_of, output_of
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from executions.planner import State, fold
 from executions.repair import Repair
@@ -134,14 +135,14 @@ class WorkflowEngine:
         """
         old = _rerunnable(execution_id)
         if from_node is None:
-            given = old.input_data if input_data is None else input_data
+            given = input_of(old) if input_data is None else input_data
             return self.submit(old.workflow_id, given, by=by, retry_of=old, pause_before=pause_before)
         if input_data is not None:
             raise WorkflowExecutionError("Another input changes every step: run it again from the beginning.")
         entries = list(old.entries.told().order_by("seq"))
         reused = reused_entries(entries, _plan(old, fold(entries), from_node).reused)
         how: dict[str, Any] = {"by": by, "retry_of": old, "pause_before": pause_before, "reused": reused}
-        return self.submit(old.workflow_id, old.input_data, **how)
+        return self.submit(old.workflow_id, input_of(old), **how)
 
     def rerun_plan(self, execution_id: int, from_node: str | None = None) -> Plan:
         """What run_again() would reuse and run, and what of that has effects outside. Raises as it does."""
@@ -168,7 +169,7 @@ class WorkflowEngine:
     def cancel(self, execution_id: int, *, by: Any = None) -> bool:
         """Asks for the end, without waiting for it. Where nobody holds the execution, it has ended on return."""
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            execution = children.family_of(known(execution_id))
             if execution is None or not execution.request_cancel(by):
                 return False
             children.cancel(execution.pk, by=by)
@@ -198,7 +199,7 @@ class WorkflowEngine:
 
     def _set_paused(self, execution_id: int, by: Any, *, paused: bool) -> bool:
         with transaction.atomic():
-            execution = WorkflowExecution.objects.filter(pk=known(execution_id)).first()
+            execution = children.family_of(known(execution_id))
             if execution is None or not execution.set_paused(paused, by):
                 return False
             children.pause(execution.pk, by, paused=paused)
@@ -236,11 +237,7 @@ class WorkflowEngine:
 
     def step_data(self, execution_id: int, node_id: str) -> dict[str, Any]:
         """{"input", "output"} of the last attempt of a step that ended; None where there is nothing yet."""
-        found: dict[str, Any] = {"input": None, "output": None}
-        for entry, seen, made in story.replayed(execution_id):
-            if entry.node == node_id:
-                found = {"input": seen, "output": made}
-        return found
+        return {which: blobs.whole(value) for which, value in story.step_data(execution_id, node_id).items()}
 
     async def _opened(self, worker: Worker, opening: Opening) -> Held | Queued:
         try:
@@ -326,8 +323,12 @@ def _blueprint(version: WorkflowVersion, workflow: Workflow) -> Blueprint:
 
 
 def _result(execution_id: int) -> ExecutionResult:
-    names = ("status", "output_data", "error", "error_message")
-    return _ended(execution_id, *WorkflowExecution.objects.values_list(*names).get(pk=execution_id))
+    row = WorkflowExecution.objects.only("status", "output_data", "output_blobs", "error", "error_message")
+    return _of_row(row.get(pk=execution_id))
+
+
+def _of_row(row: WorkflowExecution) -> ExecutionResult:
+    return _ended(row.pk, row.status, output_of(row), row.error, row.error_message)
 
 
 def _ended(execution_id: int, status: str, output: Any, error: Any, message: str) -> ExecutionResult:

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.db.models import Q
 
+from executions import blobs
 from executions.data import replay
+from executions.large import input_of, input_outline, outlined, output_of
 from executions.models import ExecutionLog, Kind, WorkflowExecution
 from workflows.errors import DefinitionError
 from workflows.graph import Graph, parse
@@ -25,9 +27,10 @@ def status(execution_id: int) -> dict[str, Any] | None:
     if row is None:
         return None
     row.steps_done = row.steps_done if row.is_final else _steps_done(row)
-    names = "id workflow_id status input_data output_data error_message error created_at started_at completed_at"
+    names = "id workflow_id status error_message error created_at started_at completed_at"
     names += " duration_ms steps_done steps_total cancel_requested_at"
-    return {name: getattr(row, name) for name in names.split()} | {"version": row.version.number}
+    told = {name: getattr(row, name) for name in names.split()} | {"version": row.version.number}
+    return told | {"input_data": input_of(row), "output_data": output_of(row)}
 
 
 def _steps_done(row: WorkflowExecution) -> int:
@@ -49,7 +52,8 @@ def attempts(execution_id: int, limit: int | None, after: int) -> list[dict[str,
         if limit is not None and len(found) >= limit:
             break
         if entry.seq > after:
-            found.append(_entry_dict(graph, entry) | {"input_data": seen, "output_data": made})
+            data = {"input_data": blobs.whole(seen), "output_data": blobs.whole(made)}
+            found.append(_entry_dict(graph, entry) | data)
     return found
 
 
@@ -74,11 +78,21 @@ def _entry_dict(graph: Graph, entry: ExecutionLog) -> dict[str, Any]:
 
 
 def replayed(execution_id: int) -> Iterator[tuple[ExecutionLog, dict[str, Any], dict[str, Any] | None]]:
-    row = WorkflowExecution.objects.filter(pk=known(execution_id)).only("input_data").first()
+    """Each entry that ends an attempt, with what it saw and made; a blobs.Large stands for what is kept in a file."""
+    row = WorkflowExecution.objects.filter(pk=known(execution_id)).only("input_data", "input_blobs").first()
     if row is None:
         return iter(())
     graph, rows = _journal(execution_id)
-    return replay(graph, row.input_data, rows.told().iterator(chunk_size=500))
+    return replay(graph, input_outline(row), map(outlined, rows.told().iterator(chunk_size=500)))
+
+
+def step_data(execution_id: int, node_id: str) -> dict[str, Any]:
+    """{"input", "output"} of the last attempt of a step that ended; None where there is nothing yet. As replayed()."""
+    found: dict[str, Any] = {"input": None, "output": None}
+    for entry, seen, made in replayed(execution_id):
+        if entry.node == node_id:
+            found = {"input": seen, "output": made}
+    return found
 
 
 def _journal(execution_id: int) -> tuple[Graph, Any]:

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from executions.consumers import ExecutionViewer, ListViewer
-from executions.views import callback, find, start, together, trial, waiting, watch
+from executions.views import callback, data, find, start, together, trial, waiting, watch
 
 app_name = "executions"
 
@@ -19,9 +19,11 @@ urlpatterns = [
     path("executions/<int:execution_id>/run-again/", start.run_again, name="run_again"),
     path("executions/<int:execution_id>/entries/", watch.entries, name="entries"),
     path("executions/<int:execution_id>/result/", watch.result, name="result"),
+    path("executions/<int:execution_id>/data/", data.of_execution, name="data"),
     path("executions/<int:execution_id>/waits/<str:node_id>/", waiting.ask, name="wait"),
     path("executions/<int:execution_id>/steps/", watch.steps, name="steps"),
     path("executions/<int:execution_id>/steps/<str:node_id>/", watch.step, name="step"),
+    path("executions/<int:execution_id>/steps/<str:node_id>/data/", data.of_step, name="step_data"),
     path("waiting/", waiting.listed, name="waiting"),
     path("callbacks/<int:execution_id>/<str:node_id>/<str:token>/", callback.callback, name="callback"),
 ]

@@ -132,7 +132,11 @@ ENGINE = {
     "THREADS": 8,  # for synchronous steps
     "GRACE_SECONDS": 5,  # what running steps get when the server stops
     "INPUT_BYTES": 256 * 1024,
+    "INLINE_BYTES": 256 * 1024,  # an object's larger values become files beside the database
+    "DATA_BYTES": number("ENGINE_DATA_BYTES", 16 * 1024 * 1024),  # of one output or input, as JSON
 }
+
+RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
 
 # Words and times
 LANGUAGE_CODE = "en"
@@ -146,6 +150,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "blobs": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "blobs"}},  # never served by URL
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_ALLOW_ALL_ORIGINS = False

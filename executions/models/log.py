@@ -6,6 +6,8 @@ id can become visible after a larger one did, and a window reading "after 41" wo
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 
@@ -57,6 +59,8 @@ class ExecutionLog(models.Model):
     at = models.DateTimeField(default=timezone.now)
     data = models.JSONField(null=True)
     took_ms = models.PositiveIntegerField(null=True)
+
+    added: dict[str, Any] | None = None  # of a completed step, once somebody has read what is kept in files
 
     objects = LogQuerySet.as_manager()
 

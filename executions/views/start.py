@@ -120,6 +120,7 @@ def offered(request: HttpRequest, workflow: Workflow, blueprint: Blueprint) -> O
     """What this user gave last as far as it still fits, else the input step's example; in both cases with defaults."""
     alone = Q(version__number=None, version__note__startswith=ALONE)
     mine = WorkflowExecution.objects.filter(workflow=workflow, started_by=request.user.pk).exclude(alone)
+    mine = mine.filter(input_blobs__isnull=True)  # what is kept in files is more than a form takes
     last = None if request.GET.get("offer") == "defaults" else mine.values_list("pk", "input_data").first()
     source, given = last or (None, _example(blueprint.graph))
     return Offer(fields.offered(blueprint.fields, given), source)

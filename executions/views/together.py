@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from executions.asked import asked_at
 from executions.catalogue import PAGE
 from executions.engine import WorkflowEngine
+from executions.large import input_of
 from executions.models import WorkflowExecution
 from executions.views.record import again
 from workflows.errors import InputError, WorkflowExecutionError
@@ -47,7 +48,7 @@ def run_together(request: HttpRequest) -> HttpResponse:
         key_of_one = f"{key} {execution.pk}" if key else None
         how: dict[str, Any] = {"by": request.user, "retry_of": execution}
         try:
-            WorkflowEngine().submit(execution.workflow_id, execution.input_data, idempotency_key=key_of_one, **how)
+            WorkflowEngine().submit(execution.workflow_id, input_of(execution), idempotency_key=key_of_one, **how)
         except (WorkflowExecutionError, InputError):
             return "the workflow is archived, switched off or not published"
         return ""

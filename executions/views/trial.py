@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from executions.engine import WorkflowEngine
+from executions import story
+from executions.blobs import NotReadable, is_small
 from executions.models import ExecutionLog, Kind
 from executions.views.record import require
 from executions.views.start import ALONE, Beginning, Offer, answer, offered
@@ -84,8 +86,17 @@ def _seen(request: HttpRequest, workflow: Workflow, step: Node) -> Offer | None:
     newest = list(workflow.executions.roots().order_by("-pk").values_list("pk", flat=True)[:LOOKED_BACK])
     ends = ExecutionLog.objects.filter(execution__in=newest, node=step.id, kind__in=ENDED).order_by("-execution")
     last = ends.values_list("execution", flat=True).first()
-    seen = WorkflowEngine().step_data(last, step.id)["input"] if last else None
+    seen = _small_input(last, step.id) if last else None
     return Offer({}) if seen is None else Offer(seen, last)
+
+
+def _small_input(execution_id: int, node_id: str) -> Any:
+    """None where it is more than a form takes, or cannot be read any more."""
+    try:
+        seen = story.step_data(execution_id, node_id)["input"]
+    except NotReadable:
+        return None
+    return seen if is_small(seen, settings.ENGINE["INPUT_BYTES"]) else None
 
 
 def _refused(request: HttpRequest, workflow: Workflow, problems: list[Problem], page: dict[str, Any]) -> HttpResponse:

@@ -16,6 +16,7 @@ from executions.engine import WorkflowEngine
 from executions.models import ExecutionLog, WorkflowExecution
 from executions.scene import Scene, scene
 from executions.timeline import lane
+from executions.views import data
 from executions.views.record import again, execution_for, graph_of, require, state_of
 from executions.views.waiting import form_html
 from workflows.graph import Graph
@@ -34,9 +35,10 @@ def show(request: HttpRequest, execution_id: int) -> HttpResponse:
     # After the state: an execution that ended in between still gets its last entries, though it has no socket.
     rows = list(execution.entries.order_by("-seq")[:FIRST_PAINT])[::-1]
     shown = scene(execution, graph, state, timezone.now())
-    context = _page(execution, shown) | _window(execution, graph, rows)
+    context = _page(execution, shown) | _window(execution, graph, rows) | {"data": data.shown(execution)}
     forms = {ask.node_id: form_html(request, execution.pk, ask.node_id) for ask in shown.asks if ask.is_open}
-    context |= {"waits": fragments.waits(shown, forms), "asks_somebody": bool(forms)}
+    # Where there is a form to fill in, the page must not load itself again without script.
+    context |= {"waits": fragments.waits(shown, forms), "has_form": any("<form" in html for html in forms.values())}
     context["may_run"] = can(request.user, "run", execution.workflow)
     context["may_run_again"] = can(request.user, again(execution), execution.workflow)
     return render(request, "executions/show.html", context)
@@ -63,7 +65,7 @@ def step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
         "execution": execution,
         "scene": shown,
         "lane": lane(graph.nodes[node_id], state, shown.axis),
-        "data": WorkflowEngine().step_data(execution.pk, node_id),
+        "data": data.shown_of_step(execution, node_id),
         "error": next(((row.data or {}).get("error") for row in reversed(rows) if row.kind == "failed"), None),
         "rows": fragments.joined(fragments.entries(execution, graph, rows)),
         "runs_after": [graph.nodes[edge.source] for edge in graph.incoming[node_id]],
@@ -95,7 +97,7 @@ def result(request: HttpRequest, execution_id: int) -> HttpResponse:
     if not request.headers.get("HX-Request"):
         return redirect("executions:show", execution_id)
     context = {"scene": {"execution_id": execution.pk, "status": execution.status}, "has_output": True}
-    return render(request, "executions/_result.html", context | {"output": execution.output_data})
+    return render(request, "executions/_result.html", context | {"output": data.shown(execution)["output"]})
 
 
 def _page(execution: WorkflowExecution, shown: Scene) -> Context:
