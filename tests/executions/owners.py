@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from executions import claim, journal
+from executions.claim import Held
 from executions.journal import Journal, OwnershipLost
 from executions.run import Run
 from workflows.blueprint import Blueprint
@@ -201,7 +202,7 @@ class Owner:
         await self.stop()
         self._peers.remove(self)
 
-    async def _walk(self, held: claim.Held) -> None:
+    async def _walk(self, held: Held) -> None:
         assert isinstance(held.blueprint, Blueprint)
         run = self.runs[held.execution_id] = Run(self, held, held.blueprint)
         try:
