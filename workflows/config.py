@@ -69,6 +69,8 @@ def read(
     made = dict(data)
     for name, info in config.model_fields.items():
         value = _read(info, f"{prefix}{name}", typed, made.get(name))
+        if value is MISSING and name in made and made[name] is None:
+            continue  # null was written there, and an empty field changes nothing about that
         if value is MISSING or (name not in made and _is_default(info, value)):
             made.pop(name, None)
         else:
@@ -216,7 +218,7 @@ def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> An
     if text is None:
         return MISSING if old is None else old  # this field was not in the form
     text = text.replace("\r\n", "\n")
-    is_untouched = look == "text" and _extra(info, "look", "") and old is not None and text == _shown(look, old)
+    is_untouched = old is not None and text == _shown(look, old)
     return old if is_untouched else _value(look, text)
 
 
@@ -231,10 +233,16 @@ def _value(look: str, text: str) -> Any:
 
 
 def _read_rows(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> Any:
+    """What is no row has no fields in the form: it stays as it came."""
+    if not isinstance(old, list):
+        return MISSING if old is None else old
     model = get_args(_bare(info))[0]
-    items = old if isinstance(old, list) else []
-    rows = [read(model, typed, item if isinstance(item, dict) else {}, f"{place}.{n}.") for n, item in enumerate(items)]
-    return rows if rows or isinstance(old, list) else MISSING
+    return [_read_row(model, f"{place}.{n}.", typed, item) for n, item in enumerate(old)]
+
+
+def _read_row(model: type[BaseModel], place: str, typed: Mapping[str, str], old: Any) -> Any:
+    made = read(model, typed, old if isinstance(old, dict) else {}, place)
+    return made if made or isinstance(old, dict) else old
 
 
 def _number(text: str) -> Any:

@@ -110,7 +110,11 @@ def test_rows_are_forms_in_the_form() -> None:
     assert [field.name for field in rows[1].fields] == ["items.1.name", "items.1.many", "items.1.words"]
     assert [field.errors for field in rows[1].fields] == [("Name is required.",), (), ()]
     typed = {"items.0.name": "b", "items.0.many": "", "items.0.words": "x\ny", "items.1.name": "c", "items.1.many": "3"}
-    assert read(typed, data)["items"] == [{"name": "b", "mine": 1, "words": ["x", "y"]}, {"many": 3, "name": "c"}, {}]
+    assert read(typed, data)["items"] == [
+        {"name": "b", "mine": 1, "words": ["x", "y"]},
+        {"many": 3, "name": "c"},
+        "no item",
+    ]
 
 
 def test_a_problem_deep_inside_stands_at_the_field_that_can_mend_it() -> None:

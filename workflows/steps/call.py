@@ -38,8 +38,8 @@ class Call(base.Step[Config]):
         return call
 
     def fan_out(self, data: Mapping[str, Any]) -> base.Call:
-        given = {name: data[name] for name in self.config.what or data if name in data}
-        return base.Call(self.config.workflow, given)
+        names = self.config.what or list(data)
+        return base.Call(self.config.workflow, {name: data[name] for name in names if name in data})
 
     def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
         if answer["status"] == "completed":
@@ -51,4 +51,6 @@ def _sentence(answer: Mapping[str, Any]) -> str:
     error, number = answer.get("error"), answer.get("execution")
     reason = error.get("message") if isinstance(error, Mapping) else error
     who = f"Execution #{number}" if number else "The workflow that it calls"
-    return f"{who} {answer['status']}: {reason or 'it did not say why'}"[:1_000]
+    if answer["status"] == "cancelled":
+        return f"{who} was cancelled."
+    return f"{who} failed: {reason or 'it did not say why'}"[:1_000]
