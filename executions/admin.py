@@ -34,18 +34,23 @@ class WorkflowExecutionAdmin(ReadOnlyAdmin):
         "version__definition",
     )
     list_display = ("__str__", "of", "at_version", "status", "steps", "started_by", "created_at", "duration", "entries")
-    list_filter = ("status", "created_at", ("cancel_requested_at", admin.EmptyFieldListFilter))
+    list_filter = (
+        *("status", "created_at", ("cancel_requested_at", admin.EmptyFieldListFilter)),
+        *(("parent", admin.EmptyFieldListFilter), ("paused_at", admin.EmptyFieldListFilter)),
+    )
     list_select_related = ("workflow", "version", "started_by")
     search_fields = ("=id", "workflow__name", "started_by__username", "error_message")
     search_help_text = "Number, workflow, who started it, or a part of the error."
     fields = (
         *("of", "at_version", "status", "error_message", "steps", "entries", "waits"),
         *("started_by", "created_at", "started_at", "completed_at", "duration", "origin"),
-        *("cancel_requested_at", "cancel_requested_by", "idempotency_key", "input", "output", "error_in_full"),
-        *("due_at", "owner", "fence", "nudges"),
+        *("above", "children", "parent_node", "item_index", "handles"),
+        *("cancel_requested_at", "cancel_requested_by", "paused_at", "paused_by", "pause_before"),
+        *("idempotency_key", "input", "output", "error_in_full"),
+        *("priority", "has_slot", "slot_key", "due_at", "owner", "fence", "nudges"),
     )
     readonly_fields = fields
-    actions = ("cancel", "run_again")
+    actions = ("cancel", "pause", "resume", "run_again")
 
     def view_on_site(self, execution: WorkflowExecution) -> str:
         return reverse("executions:show", args=[execution.pk])
@@ -61,6 +66,18 @@ class WorkflowExecutionAdmin(ReadOnlyAdmin):
     @admin.display(description="again from")
     def origin(self, execution: WorkflowExecution) -> SafeString | str:
         return link_to(execution.retry_of)
+
+    @admin.display(description="part of")
+    def above(self, execution: WorkflowExecution) -> SafeString | str:
+        return link_to(execution.parent)
+
+    @admin.display(description="children")
+    def children(self, execution: WorkflowExecution) -> SafeString:
+        return link_to_list("executions_workflowexecution", "Children", parent__id__exact=execution.pk)
+
+    @admin.display(description="started by the failure of")
+    def handles(self, execution: WorkflowExecution) -> SafeString | str:
+        return link_to(execution.failure_of)
 
     @admin.display(description="steps")
     def steps(self, execution: WorkflowExecution) -> str:
@@ -99,6 +116,18 @@ class WorkflowExecutionAdmin(ReadOnlyAdmin):
         if asked < len(chosen):
             text = f"Already ended, or asked to stop before: {len(chosen) - asked}."
             self.message_user(request, text, messages.WARNING)
+
+    @admin.action(description="Pause")
+    def pause(self, request: HttpRequest, executions: QuerySet[WorkflowExecution]) -> None:
+        chosen = self._allowed(request, executions)
+        changed = sum(WorkflowEngine().pause(execution.pk, by=request.user) for execution in chosen)
+        self.message_user(request, f"Paused: {changed}. Ended or paused before: {len(chosen) - changed}.")
+
+    @admin.action(description="Go on with what is paused")
+    def resume(self, request: HttpRequest, executions: QuerySet[WorkflowExecution]) -> None:
+        chosen = self._allowed(request, executions)
+        changed = sum(WorkflowEngine().resume(execution.pk, by=request.user) for execution in chosen)
+        self.message_user(request, f"Going on: {changed}. Not paused: {len(chosen) - changed}.")
 
     @admin.action(description="Run again with the same version and input")
     def run_again(self, request: HttpRequest, executions: QuerySet[WorkflowExecution]) -> None:
@@ -159,11 +188,19 @@ class ExecutionLogAdmin(OfAnExecutionAdmin):
 
 @admin.register(ExecutionWait)
 class ExecutionWaitAdmin(OfAnExecutionAdmin):
-    heavy = ("answer",)
-    list_display = ("pk", "of", "node", "attempt", "reason", "due_at", "answered_at", "closed_at")
-    list_filter = (("closed_at", admin.EmptyFieldListFilter), ("answered_at", admin.EmptyFieldListFilter), "due_at")
+    heavy = ("answer", "asks")
+    list_display = ("pk", "of", "node", "attempt", "kind", "reason", "due_at", "answered_at", "closed_at")
+    list_filter = (
+        "kind",
+        ("closed_at", admin.EmptyFieldListFilter),
+        ("answered_at", admin.EmptyFieldListFilter),
+        "due_at",
+    )
     search_fields = ("=execution__id", "=node", "reason")
-    fields = ("of", "node", "attempt", "reason", "due_at", "answered_at", "answered_by", "given", "closed_at")
+    fields = (
+        *("of", "node", "attempt", "kind", "reason", "audience", "due_at", "lapsed_at"),
+        *("answered_at", "answered_by", "given", "closed_at"),
+    )
     readonly_fields = fields
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:

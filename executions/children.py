@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from executions import ending
@@ -53,6 +53,7 @@ def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
     row = WorkflowExecution(workflow=parent.workflow, version_id=parent.version_id, input_data=dict(order.given))
     row.parent, row.parent_node, row.parent_attempt, row.item_index = parent, order.node, order.attempt, order.index
     row.root_id, row.depth, row.priority = parent.root_id or parent.pk, parent.depth + 1, parent.priority
+    row.paused_at, row.paused_by_id = parent.paused_at, parent.paused_by_id  # perhaps since its owner last looked
     row.body = order.body
     if row.depth > MAX_DEPTH:
         raise Refusal(f"Executions are nested {row.depth} levels deep; the limit is {MAX_DEPTH}. Does it call itself?")
@@ -92,10 +93,14 @@ def _refuse(parent: WorkflowExecution, order: Order, sentence: str) -> None:
 
 def survey(execution_id: int, family: Family) -> Survey:
     """Three looks into small indices, however many children there are."""
-    rows = _of(execution_id, family)
+    return count(_of(execution_id, family))
+
+
+def count(rows: QuerySet[WorkflowExecution]) -> Survey:
+    """Of the children of one attempt at a step."""
     last = rows.aggregate(last=Max("item_index"))["last"]
     bad = rows.filter(status__in=(ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
-    return Survey(rows.live().count(), -1 if last is None else last, bad.count())
+    return Survey(rows.filter(completed_at=None).count(), -1 if last is None else last, bad.count())
 
 
 def gather(execution_id: int, family: Family) -> dict[str, Any]:
@@ -113,8 +118,12 @@ def gather(execution_id: int, family: Family) -> dict[str, Any]:
     return {"items": items, "failed": failed, "count": family.total}
 
 
-def _of(execution_id: int, family: Family) -> Any:
-    return WorkflowExecution.objects.filter(parent=execution_id, parent_node=family.node, parent_attempt=family.attempt)
+def _of(execution_id: int, family: Family) -> QuerySet[WorkflowExecution]:
+    return of(execution_id, family.node, family.attempt)
+
+
+def of(execution_id: int, node: str, attempt: int) -> QuerySet[WorkflowExecution]:
+    return WorkflowExecution.objects.filter(parent=execution_id, parent_node=node, parent_attempt=attempt)
 
 
 def family_of(execution_id: int) -> WorkflowExecution | None:
@@ -152,10 +161,10 @@ def cancel(execution_id: int, nodes: Sequence[str] | None = None, by: Any = None
 
 
 def pause(execution_id: int, by: Any, *, paused: bool) -> set[int]:
-    """The same for a pause, or its end; gives all that were changed."""
+    """The same for a pause, or its end; gives all that were changed. Parents first, as the journal locks them."""
     changed: set[int] = set()
     for child in WorkflowExecution.objects.live().filter(parent=execution_id).order_by("pk"):
-        changed |= pause(child.pk, by, paused=paused)
         if child.set_paused(paused, by):
             changed.add(child.pk)
+        changed |= pause(child.pk, by, paused=paused)
     return changed

@@ -72,7 +72,7 @@ class Unit:
     closed: list[str] = field(default_factory=list)  # nodes whose waits are over
     children: list[Order] = field(default_factory=list)
     orphaned: list[str] = field(default_factory=list)  # nodes whose children are to end
-    pause_before: list[str] | None = None  # it pauses itself; what is left of the list
+    paused_before: str | None = None  # it pauses itself, before this step
     closing: Closing | None = None
     parent_id: int | None = None
     tries: int = 0
@@ -308,9 +308,8 @@ def _write_waits(units: Sequence[Unit]) -> None:
 def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
     """What reaches beyond the execution's own rows: few units have any of it."""
     for unit in units:
-        if unit.pause_before is not None:
-            paused = {"paused_at": timezone.now(), "paused_by": None, "pause_before": unit.pause_before}
-            WorkflowExecution.objects.filter(pk=unit.execution_id).update(**paused)
+        if unit.paused_before is not None:
+            _pause(unit.execution_id, unit.paused_before)
         if unit.orphaned:
             unit.woken |= children.cancel(unit.execution_id, unit.orphaned)
     if orders := [(unit.execution_id, order) for unit in units for order in unit.children]:
@@ -320,6 +319,14 @@ def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
     for unit in units:
         if unit.closing and unit.closing.has_aftermath and id(unit) in closed:
             unit.woken |= follow([unit.execution_id])
+
+
+def _pause(execution_id: int, node: str) -> None:
+    """Takes only this step off the list: others may have been put on it since the owner looked."""
+    row = WorkflowExecution.objects.only("pause_before").get(pk=execution_id)
+    row.paused_at, row.paused_by = timezone.now(), None
+    row.pause_before = [other for other in row.pause_before if other != node]
+    row.save(update_fields=["paused_at", "paused_by", "pause_before"])
 
 
 def _recognise(unit: Unit) -> bool | OwnershipLost:

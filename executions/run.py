@@ -319,7 +319,7 @@ class Run:
     def _pause(self, node_id: str) -> None:
         """Before this step, as somebody asked."""
         self._pause_before = [other for other in self._pause_before if other != node_id]
-        self._unit.pause_before = self._pause_before
+        self._unit.paused_before = node_id
         self._note(Entry(Kind.PAUSED, data={"by": None, "before": node_id}))
 
     def _stop(self, node_id: str) -> None:

@@ -101,6 +101,6 @@ def _journal(execution_id: int) -> tuple[Graph, Any]:
         return Graph([], []), ExecutionLog.objects.none()
     rows = ExecutionLog.objects.filter(execution=row).order_by("seq")
     try:
-        return parse(row.version.definition), rows
+        return parse(row.version.definition).within(row.body), rows
     except DefinitionError:  # broken by hand; what happened can be read all the same
         return Graph([], []), rows

@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from workflows.models import LoadedExample, Workflow, WorkflowEdit, WorkflowVersion
-from workflows.permissions import can, visible
+from workflows.permissions import can, visible, visible_to
 
 
 def link_to_list(model: str, text: str, **filters: Any) -> SafeString:
@@ -80,6 +80,8 @@ class WorkflowAdmin(VisibleAdmin):
     search_fields = ("name", "description", "owner__username")
     fields = (
         *("name", "description", "owner", "group", "is_active", "max_parallel", "time_zone"),
+        *("time_limit_s", "keep_days", "priority", "on_failure"),
+        *("concurrency", "concurrency_key", "concurrency_per_key"),
         *("version", "versions", "executions", "waiting_draft", "created_at", "updated_at", "archived_at"),
     )
     readonly_fields = ("version", "versions", "executions", "waiting_draft", "created_at", "updated_at", "archived_at")
@@ -96,6 +98,12 @@ class WorkflowAdmin(VisibleAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Workflow | None = None) -> bool:
         return False
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Only what one may see can be chosen: a select would tell the names of all others."""
+        if db_field.name == "on_failure":
+            kwargs["queryset"] = visible_to(request.user)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Workflow | None = None) -> tuple[str, ...]:
         """Who may edit may not give the workflow away."""

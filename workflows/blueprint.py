@@ -18,12 +18,12 @@ from workflows.steps.input import Input
 
 
 class Blueprint:
-    """`graph`: what one execution walks. `whole`: what is drawn, with the bodies that children walk."""
+    """`graph`: what one execution walks. `drawn`: the same with the bodies that its children walk. `whole`: all."""
 
     def __init__(self, definition: Any, max_parallel: int, body: str | None = None) -> None:
         """`body`: the step whose items this is for. Raises DefinitionError for no steps or a broken structure."""
         self.whole: Graph = parse(definition, max_parallel)
-        self.graph = self.whole.within(body)
+        self.graph, self.drawn = self.whole.within(body), self.whole.inside(body)
         self._steps: dict[str, steps.AnyStep] = {}
         self._ways: dict[str, tuple[str, ...]] = {}
 

@@ -234,3 +234,19 @@ def test_an_action_needs_the_right_to_run(
     assert "You may not do this to 1 of them." in act(signed_in(staff(bob)), action, execution)
     execution.refresh_from_db()
     assert execution.cancel_requested_at is None and WorkflowExecution.objects.count() == 1
+
+
+def test_what_is_chosen_pauses_and_goes_on(as_owner: Client, workflow: Workflow, alice: User) -> None:
+    numbers = [WorkflowEngine().submit(workflow.pk, by=alice) for _ in range(2)]
+    for action, is_paused in (("pause", True), ("resume", False)):
+        as_owner.post(EXECUTIONS, {"action": action, "_selected_action": numbers})
+        paused = WorkflowExecution.objects.filter(pk__in=numbers, paused_at__isnull=False)
+        assert paused.count() == (2 if is_paused else 0)
+
+
+def test_a_child_leads_to_its_parent(as_owner: Client, execution: WorkflowExecution) -> None:
+    facts = {"workflow": execution.workflow, "version": execution.version, "parent": execution, "root": execution}
+    child = WorkflowExecution.objects.create(**facts, parent_node="a", parent_attempt=1, item_index=0)
+    page = as_owner.get(f"{EXECUTIONS}{child.pk}/change/").content.decode()
+    assert f">#{execution.pk}</a>" in page
+    assert f"#{child.pk}" in as_owner.get(f"{EXECUTIONS}?parent__id__exact={execution.pk}").content.decode()

@@ -49,6 +49,35 @@ WRONG = {
 }
 
 
+#: Questions with everything that may stand in one, and an address to call.
+ASKS: dict[str, Any] = {
+    "nodes": [
+        {
+            "id": "ask",
+            "type": "approval",
+            "data": {
+                "label": "Ask",
+                "title": LONG_WORD[:150],
+                "message": f"Look first.\n\n{LONG_WORD}",
+                "people": ["nora", LONG_WORD],
+                "fields": [
+                    {"name": "amount", "type": "number", "required": True, "help": LONG_WORD},
+                    {"name": "yes", "type": "boolean", "label": LONG_WORD},
+                    {"name": "one", "type": "choice", "choices": [LONG_WORD, "other"]},
+                    {"name": "day", "type": "date"},
+                    {"name": "data", "type": "json"},
+                ],
+                "due": 30,
+                "due_unit": "days",
+            },
+        },
+        {"id": "others", "type": "approval", "data": {"label": "Asks others", "people": ["nobody"]}},
+        {"id": "call", "type": "callback", "data": {"label": LONG_WORD[:80]}},
+    ],
+    "edges": [],
+}
+
+
 @pytest.fixture(scope="module")
 def server(prepared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for the whole file: nothing here goes away."""
@@ -77,6 +106,10 @@ def places(server: Server) -> dict[str, str]:
     failed = server.run(example["Refund"], {"customer": LONG_WORD})
     running = server.run(example["Bread"])
     waiting = server.run(example["Follow-up"], {"customer": "A", "promise": "B", "colleague": "C"})
+    asking = server.run(server.publish("Asking", ASKS))
+    answered = server.run(server.api("GET", f"/executions/{asking}")["workflow_id"])
+    server.until(answered, "waiting")
+    server.api("POST", f"/executions/{answered}/waits/others/answer", {"approved": False, "comment": LONG_WORD})
     server.until(completed, "completed")
     server.until(failed, "failed")
     server.until(running, "running")
@@ -112,6 +145,12 @@ def places(server: Server) -> dict[str, str]:
         "failed": f"/executions/{failed}/",
         "running": f"/executions/{running}/",
         "waiting": f"/executions/{waiting}/",
+        "questions": f"/executions/{asking}/",
+        "an answered question": f"/executions/{answered}/",
+        "a question": f"/executions/{asking}/waits/ask/",
+        "a question that is answered": f"/executions/{answered}/waits/others/",
+        "an address to call": f"/executions/{asking}/waits/call/",
+        "waiting for me": "/waiting/",
         "steps": f"/executions/{completed}/steps/",
         "a step": f"/executions/{completed}/steps/in/",
         "a failed step": f"/executions/{failed}/steps/check/",

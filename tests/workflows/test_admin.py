@@ -93,7 +93,10 @@ def test_a_workflow_leads_to_its_versions_and_executions(as_owner: Client, workf
         assert as_owner.get(path).status_code == 200
 
 
-FORM = {"name": "Renamed", "description": "", "max_parallel": "2", "time_zone": ""}
+FORM = {"name": "Renamed", "description": "", "max_parallel": "2", "time_zone": ""} | {
+    "priority": "1",
+    "concurrency_per_key": "1",
+}
 
 
 def test_a_name_may_be_edited_but_not_the_definition(as_owner: Client, workflow: Workflow, alice: User) -> None:

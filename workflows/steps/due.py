@@ -14,9 +14,9 @@ Unit = Literal["seconds", "minutes", "hours", "days"]
 #: For a Config.
 Due = Annotated[
     float | None,
-    Field(gt=0, le=10_000, title="Answer within", description="So long after it was asked. Empty: no limit."),
+    Field(gt=0, le=10_000, description="For how long an answer counts, in the unit below. Empty: without end."),
 ]
-DueUnit = Annotated[Unit, Field(title="Counted in", description="What that number counts.")]
+DueUnit = Annotated[Unit, Field(description="What that number counts.")]
 
 
 class HasDue(Protocol):
