@@ -1,0 +1,68 @@
+"""What a second pair of eyes found in the engine: corners that nobody walks into on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from executions import children, slots
+from executions.engine import WorkflowEngine, WorkflowExecutionError
+from executions.family import Order
+from executions.large import output_of
+from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
+from executions.outcome import Setting, entry_for
+from executions.repair import Repair
+from executions.worker import Worker
+from executions.workshop import Ended
+from tests.executions.conftest import (
+    bounded,
+    chain,
+    drawn,
+    make,
+    node,
+    published,
+    reached,
+    row,
+    run,
+    submit,
+    thread_reached,
+    told,
+    until,
+    until_told,
+)
+from tests.steps import GATES, LEFT, THREAD_GATES
+from workflows.graph import Node, parse
+from workflows.policy import DEFAULT
+from workflows.steps.base import Done
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LARGE = "x" * 100_000
+EACH = drawn([node("each", "for_each"), node("item"), node("after")], "each:each>item", "each:done>after")
+
+
+# Children
+
+
+async def test_the_wait_for_children_is_closed_where_the_data_is_large() -> None:
+    result = await bounded(run(EACH, {"items": [1, 2], "large": LARGE}))
+    assert result.output_data["count"] == 2
+    assert not await ExecutionWait.objects.filter(execution=result.execution_id, closed_at=None).aexists()
+
+
+async def test_a_loop_over_large_data_can_be_tried_again() -> None:
+    LEFT["flaky"] = 1
+    each = node("each", "for_each", stop_on_failure=True, policy={"attempts": 2, "backoff_s": 0})
+    definition = drawn([each, node("item", "test_flaky")], "each:each>item")
+    result = await bounded(run(definition, {"items": [1], "large": LARGE}))
+    assert "retried each" in await told(result.execution_id) and result.output_data["count"] == 1
+
+
