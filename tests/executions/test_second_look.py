@@ -66,3 +66,12 @@ async def test_a_loop_over_large_data_can_be_tried_again() -> None:
     assert "retried each" in await told(result.execution_id) and result.output_data["count"] == 1
 
 
+def test_a_clock_that_was_set_back_breaks_no_entry() -> None:
+    ended = Ended("a", 1, Done({}), -1_500, timezone.now())
+    setting = Setting(Node("a", "test_count", {}), {}, ("out",), DEFAULT, 0, False)
+    assert entry_for(ended, setting).took_ms == 0
+
+
+# Slots
+
+
