@@ -66,6 +66,18 @@ async def test_a_loop_over_large_data_can_be_tried_again() -> None:
     assert "retried each" in await told(result.execution_id) and result.output_data["count"] == 1
 
 
+def test_a_loop_without_a_body_has_nothing_to_walk_for_its_items() -> None:
+    graph = parse(chain(node("each", "for_each"), node("after")))
+    assert not graph.within("each").nodes
+    assert graph.within(None) is graph
+
+
+async def test_a_loop_without_a_body_ends() -> None:
+    definition = drawn([node("each", "for_each"), node("after")], "each:done>after")
+    result = await bounded(run(definition, {"items": [1, 2]}))
+    assert result.output_data["items"] == [{}, {}] and result.output_data["after"] == 1
+
+
 def test_a_clock_that_was_set_back_breaks_no_entry() -> None:
     ended = Ended("a", 1, Done({}), -1_500, timezone.now())
     setting = Setting(Node("a", "test_count", {}), {}, ("out",), DEFAULT, 0, False)
