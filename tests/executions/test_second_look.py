@@ -78,6 +78,18 @@ async def test_a_loop_without_a_body_ends() -> None:
     assert result.output_data["items"] == [{}, {}] and result.output_data["after"] == 1
 
 
+def test_a_supplied_output_goes_on_after_all_items(db: None) -> None:
+    from executions.repair import _change
+    from workflows.blueprint import Blueprint
+
+    blueprint = Blueprint(EACH, 8)
+    packed = _change(blueprint, "each", {}, Repair("each", output={"items": []}))
+    assert packed["output"]["handle"] == "done"
+
+
+# Clocks
+
+
 def test_a_clock_that_was_set_back_breaks_no_entry() -> None:
     ended = Ended("a", 1, Done({}), -1_500, timezone.now())
     setting = Setting(Node("a", "test_count", {}), {}, ("out",), DEFAULT, 0, False)
