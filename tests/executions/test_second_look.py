@@ -78,6 +78,22 @@ async def test_a_loop_without_a_body_ends() -> None:
     assert result.output_data["items"] == [{}, {}] and result.output_data["after"] == 1
 
 
+async def test_a_repair_ends_a_pause_in_the_journal_too(engine_room: Worker, alice: User) -> None:
+    """The step that was under way fails during the pause; what the repair allows is not made longer by that pause."""
+    number = await submit(
+        chain(node("a", "test_thread", gate="gate", error="no"), node("b", "test_ask")), time_limit_s=3600
+    )
+    await thread_reached("gate")
+    await sync_to_async(WorkflowEngine().pause)(number, by=alice)
+    await until_told(number, "paused")
+    await ExecutionLog.objects.filter(execution=number, kind="paused").aupdate(at=timezone.now() - timedelta(days=1))
+    THREAD_GATES["gate"].set()
+    await until(number, "failed")
+    await sync_to_async(WorkflowEngine().repair)(number, Repair(output={}))
+    assert (await until(number, "waiting")).due_at < timezone.now() + timedelta(hours=2)
+    assert "resumed" not in await told(number)
+
+
 def test_a_supplied_output_goes_on_after_all_items(db: None) -> None:
     from executions.repair import _change
     from workflows.blueprint import Blueprint
