@@ -115,3 +115,18 @@ def test_a_clock_that_was_set_back_breaks_no_entry() -> None:
 # Slots
 
 
+def test_many_get_a_slot_at_once_in_their_order(db: None) -> None:
+    workflow = published(chain(node("a")), concurrency=1)
+    numbers = [WorkflowEngine().submit(workflow.pk) for _ in range(6)]
+    workflow.concurrency = 4
+    workflow.save()
+    with CaptureQueriesContext(connection) as asked:
+        assert slots.admit(workflow.pk) == numbers[1:4]
+    assert len(asked) < 9
+
+
+def test_many_of_one_key_leave_the_others_their_slots(db: None) -> None:
+    workflow = published(chain(node("a")), concurrency=3, concurrency_key="k")
+    numbers = [WorkflowEngine().submit(workflow.pk, {"k": key}) for key in (1, 1, 1, 2, 2, 3, 4)]
+    held: list[Any] = list(slots.holders_of(workflow.pk).order_by("pk").values_list("pk", flat=True))
+    assert held == [numbers[0], numbers[3], numbers[5]]
