@@ -69,6 +69,6 @@ def _tally(execution: WorkflowExecution, graph: Graph, state: State, node_id: st
         called = rows.values_list(*names).first()
         pk, name, status = called or (None, "", "")
         return Tally(node_id, label, 1, called=pk, name=name, status=status, is_call=True)
-    survey = children.count(rows)
+    survey = children.counted(execution.pk, node_id, node.attempt)
     failed = rows.filter(status=ExecutionStatus.FAILED).count() if survey.bad else 0
     return Tally(node_id, label, node.items, survey.last + 1, survey.live, failed, survey.bad - failed)

@@ -66,6 +66,18 @@ async def test_a_loop_over_large_data_can_be_tried_again() -> None:
     assert "retried each" in await told(result.execution_id) and result.output_data["count"] == 1
 
 
+async def test_a_child_that_is_made_in_the_moment_of_a_pause_is_paused(engine_room: Worker) -> None:
+    number = await submit(drawn([node("each", "test_ask"), node("item")]))
+    await until(number, "waiting")
+    await WorkflowExecution.objects.filter(pk=number).aupdate(paused_at=timezone.now())
+    target = await make(chain(node("a")))
+    await sync_to_async(children.make)([(number, Order("each", 1, 0, {}, workflow=target.pk))])
+    engine_room.wake()
+    child = await WorkflowExecution.objects.aget(parent=number)
+    await until(child.pk, "waiting", "completed")
+    assert await told(child.pk) == ["queued", "paused", "started"]
+
+
 def test_a_loop_without_a_body_has_nothing_to_walk_for_its_items() -> None:
     graph = parse(chain(node("each", "for_each"), node("after")))
     assert not graph.within("each").nodes
@@ -76,6 +88,28 @@ async def test_a_loop_without_a_body_ends() -> None:
     definition = drawn([node("each", "for_each"), node("after")], "each:done>after")
     result = await bounded(run(definition, {"items": [1, 2]}))
     assert result.output_data["items"] == [{}, {}] and result.output_data["after"] == 1
+
+
+def test_counting_children_reads_only_the_few_that_are_asked_for(db: None) -> None:
+    workflow = published(chain(node("a")))
+    assert workflow.published
+    parent = WorkflowExecution.objects.create(workflow=workflow, version=workflow.published)
+    if connection.vendor != "sqlite":
+        return
+    plans: list[str] = []
+
+    def explained(go: Any, sql: str, given: Any, many: bool, context: Any) -> Any:
+        """With parameters, as it is asked: where the values stand in the text, SQLite sees more."""
+        plan = connection.connection.execute(f"EXPLAIN QUERY PLAN {sql.replace('%s', '?')}", given)
+        plans.append(str(plan.fetchall()))
+        return go(sql, given, many, context)
+
+    with connection.execute_wrapper(explained):
+        children.counted(parent.pk, "a", 1)
+    assert "one_child_an_item" in plans[0] and "execution_child_live" in plans[1] and "execution_child_bad" in plans[2]
+
+
+# Repair and reuse
 
 
 async def test_a_repair_ends_a_pause_in_the_journal_too(engine_room: Worker, alice: User) -> None:
