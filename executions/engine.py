@@ -24,7 +24,7 @@ from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind
 from executions.planner import State, fold
 from executions.repair import Repair
 from executions.repair import repair as repaired
-from executions.rerun import Plan, Reused, plan, reused_entries
+from executions.rerun import Plan, Reused, is_given, plan, reused_entries
 from executions.story import known
 from executions.worker import Worker, worker_for_caller
 from workflows.blueprint import Blueprint, blueprint_of
@@ -143,6 +143,8 @@ class WorkflowEngine:
         if input_data is not None:
             raise WorkflowExecutionError("Another input changes every step: run it again from the beginning.")
         entries = list(old.entries.told().order_by("seq"))
+        mended = {entry.node for entry in entries if is_given(entry)}
+        entries = [large.filled(entry) if entry.node in mended else entry for entry in entries]
         reused = reused_entries(entries, _plan(old, fold(entries), from_node).reused)
         how = {"by": by, "retry_of": old, "pause_before": pause_before, "reused": reused}
         return self.submit(old.workflow_id, input_of(old), idempotency_key=idempotency_key, **how)
@@ -284,7 +286,7 @@ def _record(row: WorkflowExecution, reused: Sequence[Reused] = ()) -> int:
     with transaction.atomic():
         record(row)
         entries = [
-            ExecutionLog(execution=row, seq=seq, kind=Kind.REUSED, node=node, attempt=attempt, data=data)
+            ExecutionLog(execution=row, seq=seq, kind=Kind.REUSED, node=node, attempt=attempt, data=_kept(row, data))
             for seq, (node, attempt, data) in enumerate(reused, 2)
         ]
         ExecutionLog.objects.bulk_create(entries)
@@ -292,6 +294,11 @@ def _record(row: WorkflowExecution, reused: Sequence[Reused] = ()) -> int:
             large.copy(row.retry_of_id, row.pk, (data for _, _, data in reused))
         transaction.on_commit(live.ring_engines)
     return row.pk
+
+
+def _kept(row: WorkflowExecution, data: dict[str, Any]) -> dict[str, Any]:
+    """What was put together anew may be large."""
+    return large.stowed(row.pk, data) if "instead" in data else data
 
 
 def _ring_later(execution: WorkflowExecution) -> None:

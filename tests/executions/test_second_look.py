@@ -112,6 +112,33 @@ def test_counting_children_reads_only_the_few_that_are_asked_for(db: None) -> No
 # Repair and reuse
 
 
+async def test_what_ran_on_a_repaired_input_is_reused_as_it_was(engine_room: Worker) -> None:
+    LEFT["flaky"] = 1
+    number = await submit(chain(node("a"), node("b", "test_flaky"), node("c")), {"x": "bad"})
+    await until(number, "failed")
+    await sync_to_async(WorkflowEngine().repair)(number, Repair("b", given={"x": "good"}))
+    before = await until(number, "completed")
+    again = await sync_to_async(WorkflowEngine().run_again)(number, from_node="c")
+    after = await until(again, "completed")
+    assert (before.output_data["x"], after.output_data["x"]) == ("good", "good")
+
+
+async def test_a_large_repaired_input_is_reused_too(engine_room: Worker) -> None:
+    LEFT["flaky"] = 1
+    number = await submit(chain(node("a"), node("b", "test_flaky"), node("c")), {"x": "bad", "gone": 1})
+    await until(number, "failed")
+    large = "good" * 100_000
+    await sync_to_async(WorkflowEngine().repair)(number, Repair("b", given={"x": large}))
+    await until(number, "completed")
+    again = await sync_to_async(WorkflowEngine().run_again)(number, from_node="c")
+    await until(again, "completed")
+    third = await sync_to_async(WorkflowEngine().run_again)(again, from_node="c")
+    await until(third, "completed")
+    for execution in (again, third):
+        output = await sync_to_async(output_of)(await row(execution))
+        assert output and output["x"] == large and "gone" not in output
+
+
 async def test_a_repair_ends_a_pause_in_the_journal_too(engine_room: Worker, alice: User) -> None:
     """The step that was under way fails during the pause; what the repair allows is not made longer by that pause."""
     number = await submit(
