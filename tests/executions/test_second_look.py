@@ -90,6 +90,22 @@ async def test_a_loop_without_a_body_ends() -> None:
     assert result.output_data["items"] == [{}, {}] and result.output_data["after"] == 1
 
 
+async def test_a_time_limit_holds_while_a_child_is_at_work() -> None:
+    target = await make(chain(node("inner", "test_hold")))
+    with pytest.raises(WorkflowExecutionError, match="1 s that its workflow allows"):
+        await bounded(run(chain(node("call", "call", workflow=target.pk)), time_limit_s=1))
+
+
+async def test_the_next_items_begin_while_a_slow_one_is_at_work() -> None:
+    """Also where the caller's own event loop does all of it."""
+    each = node("each", "for_each", parallel=2)
+    definition = drawn([each, node("item", "test_item_hold", held=[0])], "each:each>item")
+    task = asyncio.create_task(run(definition, {"items": [0, 1, 2, 3]}))
+    await reached("item 3")
+    GATES["gate"].set()
+    assert (await bounded(task)).output_data["count"] == 4
+
+
 def test_counting_children_reads_only_the_few_that_are_asked_for(db: None) -> None:
     workflow = published(chain(node("a")))
     assert workflow.published
