@@ -14,7 +14,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from executions import blobs, ending, large
-from executions.blobs import NotReadable, TooLarge
+from executions.blobs import NotReadable, NotWritten, TooLarge
 from executions.family import Family, Order, Survey
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from workflows.blueprint import blueprint_of
@@ -43,22 +43,26 @@ def make(orders: Iterable[tuple[int, Order]]) -> set[int]:
         if parent.cancel_requested_at:
             continue
         try:
-            made.append(_child(parent, order))
+            row = _child(parent, order)
+            if not blobs.is_small(row.input_data):
+                _keep(row)
+            made.append(row)
         except Refusal as refusal:
             refused.add(execution_id)
             _refuse(parent, order, str(refusal))
-    _insert(made)
+    WorkflowExecution.objects.bulk_create([row for row in made if row.pk is None])
     first = [ExecutionLog(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data={"by": None}) for row in made]
     ExecutionLog.objects.bulk_create(first)
     return refused
 
 
-def _insert(made: Sequence[WorkflowExecution]) -> None:
-    small = {id(row) for row in made if blobs.is_small(row.input_data)}
-    WorkflowExecution.objects.bulk_create([row for row in made if id(row) in small])
-    for row in made:
-        if id(row) not in small:
+def _keep(row: WorkflowExecution) -> None:
+    """A child whose input may go into files, where there is room for them."""
+    try:
+        with transaction.atomic():
             large.insert(row)
+    except (TooLarge, NotWritten) as error:
+        raise Refusal(f"Item {(row.item_index or 0) + 1:,} cannot begin. {error}") from None
 
 
 def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:

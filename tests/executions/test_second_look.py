@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from django.utils import timezone
 from executions import children, slots
 from executions.engine import WorkflowEngine, WorkflowExecutionError
 from executions.family import Order
+from executions.journal import Closing, Unit, write
 from executions.large import output_of
 from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
 from executions.outcome import Setting, entry_for
@@ -207,3 +210,18 @@ def test_many_of_one_key_leave_the_others_their_slots(db: None) -> None:
     numbers = [WorkflowEngine().submit(workflow.pk, {"k": key}) for key in (1, 1, 1, 2, 2, 3, 4)]
     held: list[Any] = list(slots.holders_of(workflow.pk).order_by("pk").values_list("pk", flat=True))
     assert held == [numbers[0], numbers[3], numbers[5]]
+
+
+# What cannot be kept
+
+
+async def test_an_item_that_is_too_large_fails_its_step_and_not_the_engine(settings: Any) -> None:
+    """All items together with one of them are more than an execution may bring."""
+    settings.ENGINE = {**settings.ENGINE, "DATA_BYTES": 300_000}
+    each = node("each", "for_each", pass_on=["items"])
+    definition = drawn([each, node("item"), node("after")], "each:each>item", "each:done>after")
+    with pytest.raises(WorkflowExecutionError, match=r"Item 1 cannot begin\. The data is too large"):
+        await bounded(run(definition, {"items": ["x" * 200_000]}))
+    assert not await WorkflowExecution.objects.filter(parent__isnull=False).aexists()
+
+
