@@ -9,9 +9,10 @@ from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from executions import large, slots
-from executions.blobs import NotReadable
+from executions.blobs import NotReadable, NotWritten, TooLarge
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, InputError
@@ -23,16 +24,16 @@ log = logging.getLogger(__name__)
 
 def follow(ended: Collection[int]) -> set[int]:
     """Gives the executions that have become due by it, so that engines are rung for them."""
-    woken: set[int] = set()
-    rows = WorkflowExecution.objects.filter(pk__in=ended).select_related("parent", "version").order_by("pk")
-    for row in rows.defer("output_data", "parent__input_data", "parent__output_data", "version__definition"):
-        if row.parent:
-            row.parent.nudge()
-            woken.add(row.parent.pk)
+    found = WorkflowExecution.objects.filter(pk__in=ended).select_related("version").order_by("pk")
+    rows = list(found.defer("output_data", "input_data", "version__definition"))
+    parents = {row.parent_id for row in rows if row.parent_id}
+    for parent_id in sorted(parents):
+        WorkflowExecution(pk=parent_id).nudge()
+    woken = set(parents)
+    for row in rows:
         if row.status == ExecutionStatus.FAILED:
             woken |= _on_failure(row)
-    limited = WorkflowExecution.objects.filter(pk__in=ended, has_slot__isnull=False)
-    for workflow_id in limited.order_by().values_list("workflow", flat=True).distinct():
+    for workflow_id in sorted({row.workflow_id for row in rows if row.has_slot is not None}):
         woken |= set(slots.admit(workflow_id))
     return woken
 
@@ -50,7 +51,7 @@ def record(row: WorkflowExecution, **told: Any) -> list[int]:
 def _on_failure(row: WorkflowExecution) -> set[int]:
     """Not for children, whose root fails too where it matters; not for drafts, which somebody watches; never for what
     such a failure has started itself."""
-    if row.parent or row.version.is_draft or row.failure_of_id:
+    if row.parent_id or row.version.is_draft or row.failure_of_id:
         return set()
     chosen = Workflow.objects.filter(pk=row.workflow_id, on_failure__isnull=False).values_list("on_failure", flat=True)
     handler = Workflow.objects.runnable().select_related("published").filter(pk__in=chosen).first()
@@ -64,9 +65,11 @@ def _on_failure(row: WorkflowExecution) -> set[int]:
             raise blueprint
         given = blueprint.checked(given)
         require_object(given, max_bytes=settings.ENGINE["DATA_BYTES"])
-    except (DefinitionError, InputError, NotReadable) as error:
+        made = WorkflowExecution(workflow=handler, version=handler.published, input_data=given, failure_of=row)
+        made.steps_total = len(blueprint.graph.nodes)
+        with transaction.atomic():
+            return set(record(made, failure_of=row.pk))
+    except (DefinitionError, InputError, NotReadable, NotWritten, TooLarge) as error:
+        # Whatever it is: the failure itself must be written down.
         log.error("The workflow for failures cannot start: %s", error, extra={"execution": row.pk})
         return set()
-    made = WorkflowExecution(workflow=handler, version=handler.published, input_data=given, failure_of=row)
-    made.steps_total = len(blueprint.graph.nodes)
-    return set(record(made, failure_of=row.pk))

@@ -319,9 +319,9 @@ def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
         refused = children.make(orders)
         for unit in units:
             unit.woken |= {unit.execution_id} & refused
-    for unit in units:
-        if unit.closing and unit.closing.has_aftermath and id(unit) in closed:
-            unit.woken |= follow([unit.execution_id])
+    ended = [unit for unit in units if unit.closing and unit.closing.has_aftermath and id(unit) in closed]
+    if ended:  # any of them rings for all
+        ended[0].woken |= follow([unit.execution_id for unit in ended])
 
 
 def _pause(execution_id: int, node: str) -> None:

@@ -225,3 +225,37 @@ async def test_an_item_that_is_too_large_fails_its_step_and_not_the_engine(setti
     assert not await WorkflowExecution.objects.filter(parent__isnull=False).aexists()
 
 
+async def test_a_full_disk_keeps_no_failure_from_being_written_down(
+    engine_room: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    handler = await make(chain(node("told")))
+    failing = node("a", "test_thread", gate="gate", error="It went wrong")
+    number = await submit(chain(failing), {"x": "x" * 400_000}, on_failure=handler)
+    await thread_reached("gate")
+    monkeypatch.setattr(os, "fsync", refuse)
+    THREAD_GATES["gate"].set()
+    assert (await until(number, "failed")).error_message == "It went wrong"
+    assert not await WorkflowExecution.objects.filter(failure_of=number).aexists()
+
+
+# Many at once
+
+
+def test_children_that_end_together_nudge_their_parent_once(db: None) -> None:
+    workflow = published(chain(node("a")))
+    assert workflow.published
+    now = timezone.now()
+    make_row = partial(WorkflowExecution.objects.create, workflow=workflow, version=workflow.published)
+    parent = make_row(status="waiting", due_at=slots.FAR_FUTURE)
+    units = []
+    for index in range(5):
+        child = make_row(parent=parent, root=parent, parent_node="a", parent_attempt=1, item_index=index, owner="me")
+        closing = Closing("completed", now, 1, 1, completed_at=now, has_aftermath=True)
+        units.append(Unit(child.pk, 0, closing=closing, parent_id=parent.pk))
+    assert write(units) == [True] * 5
+    parent.refresh_from_db()
+    assert parent.nudges == 1 and parent.due_at <= timezone.now()
+    assert set().union(*(unit.woken for unit in units)) == {parent.pk}
