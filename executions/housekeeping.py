@@ -75,12 +75,15 @@ def forget_orphans() -> int:
         names, _ = files.listdir("")
     except FileNotFoundError:
         return 0
-    orphans = [int(name) for name in names if name.isdigit() and files.get_modified_time(name) < since]
-    for start in range(0, len(orphans), 500):
-        part = orphans[start : start + 500]
+    old = [int(name) for name in names if name.isdigit() and files.get_modified_time(name) < since]
+    forgotten = 0
+    for start in range(0, len(old), 500):
+        part = old[start : start + 500]
         known = set(WorkflowExecution.objects.filter(pk__in=part).values_list("pk", flat=True))
-        blobs.forget(pk for pk in part if pk not in known)
-    return len(orphans)
+        orphans = [pk for pk in part if pk not in known]
+        blobs.forget(orphans)
+        forgotten += len(orphans)
+    return forgotten
 
 
 def give_back(is_over: Callable[[], bool] = lambda: False) -> int:

@@ -65,6 +65,7 @@ class Run:
         for entry in held.entries:
             self._apply(entry)
         self.state.seq = held.last_seq
+        held.entries = ()  # what is still asked for is in the ledger
         self.closing: Closing | None = None  # how it was let go, once it is
         self._held = held
         self._pause_before = list(held.pause_before)
