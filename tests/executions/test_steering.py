@@ -43,6 +43,10 @@ def waiting(workflow: Workflow, alice: User) -> WorkflowExecution:
     return WorkflowExecution.objects.get(pk=WorkflowEngine().submit(workflow.pk, {"text": "a"}, by=alice))
 
 
+def entry_of(execution: WorkflowExecution) -> Any:
+    return execution.entries.get(kind="repaired")
+
+
 # Pause and resume
 
 
@@ -126,7 +130,7 @@ def test_the_run_form_can_pause_before_a_step(workflow: Workflow, as_alice: Clie
 
 
 def test_a_failure_that_was_handled_looks_failed_and_the_head_says_so(begun: Write, as_alice: Client) -> None:
-    done = [("started", "in", {}), ("completed", "in", {"added": {}}), ("started", "work", {})]
+    done: list[Any] = [("started", "in", {}), ("completed", "in", {"added": {}}), ("started", "work", {})]
     done += [("failed", "work", {"error": ERROR, "handle": "error"}), ("finished", None, {"status": "completed"})]
     text = said(as_alice.get(page(begun("completed", *done))))
     assert "1 failed and was handled" in text and "it went on by “error”" in text and "Failed, handled" in text
@@ -230,7 +234,7 @@ def test_what_is_under_way_cannot_run_again_from_a_step(running: WorkflowExecuti
 def test_a_repair_lets_the_same_execution_go_on_and_says_who_and_why(failed: WorkflowExecution, as_bob: Client) -> None:
     response = as_bob.post(page(failed, "repair"), {"reason": "It is back", "how": "again", "node": "work"})
     assert (response.status_code, response["Location"]) == (303, page(failed))
-    entry = failed.entries.get(kind="repaired")
+    entry = entry_of(failed)
     assert entry.node == "work" and entry.data["by"] == "bob" and entry.data["reason"] == "It is back"
     failed.refresh_from_db()
     assert failed.status == "pending" and failed.completed_at is None
@@ -240,7 +244,7 @@ def test_a_repair_may_give_an_input_or_an_output(failed: WorkflowExecution, as_a
     form = as_alice.get(page(failed, "repair"))
     assert "Shout" in said(form) and "Kept" in said(form)
     as_alice.post(page(failed, "repair"), {"reason": "x", "how": "output", "output": '{"text": "BY HAND"}'})
-    assert failed.entries.get(kind="repaired").data["output"]["added"] == {"text": "BY HAND"}
+    assert entry_of(failed).data["output"]["added"] == {"text": "BY HAND"}
 
 
 WRONG = {
@@ -442,7 +446,7 @@ def test_a_rerun_is_planned_and_done_over_rest(failed: WorkflowExecution, as_ali
 def test_a_repair_over_rest(failed: WorkflowExecution, as_alice: Client) -> None:
     body = {"node": "work", "reason": "sent by hand", "output_data": {"text": "A"}}
     assert call(as_alice, "POST", f"{failed.pk}/repair", body).status_code == 202
-    assert failed.entries.get(kind="repaired").data["reason"] == "sent by hand"
+    assert entry_of(failed).data["reason"] == "sent by hand"
     again = call(as_alice, "POST", f"{failed.pk}/repair", body)
     assert again.status_code == 409 and "only what has failed" in again.json()["detail"]
 
