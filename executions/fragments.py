@@ -16,16 +16,19 @@ from django.utils import timezone
 from django.utils.html import format_html, strip_spaces_between_tags
 from django.utils.safestring import SafeString, mark_safe
 
+from executions.around import around
 from executions.models import ExecutionLog, WorkflowExecution
 from executions.planner import State
 from executions.scene import Scene, scene
 from executions.timeline import Lane
 from executions.words import said
 from workflows.graph import Graph
+from workflows.steps import way
 from workflows.templatetags.words import moment
 from workflows.words import iso
 
 Pieces = dict[str, str]  # part of the page -> its HTML
+PARTS = ("status", "progress", "why", "failure", "stopped", "items", "result", "axis")
 
 
 def entries(execution: WorkflowExecution, graph: Graph, rows: Iterable[ExecutionLog]) -> list[tuple[int, str]]:
@@ -47,7 +50,7 @@ def state(execution: WorkflowExecution, graph: Graph, state: State) -> str:
 
 def pieces(execution: WorkflowExecution, graph: Graph, state: State) -> Pieces:
     """The same, piece by piece: part -> HTML. The part "status" is the element with the id "execution-12-status"."""
-    return of_scene(scene(execution, graph, state, timezone.now()))
+    return of_scene(scene(execution, graph, state, timezone.now(), around(execution, graph, state)))
 
 
 def changed(pieces: Pieces, before: Mapping[str, str]) -> Pieces:
@@ -69,13 +72,13 @@ def _placed(dom_id: str, part: str, html: str) -> str:
 def of_scene(shown: Scene) -> Pieces:
     title = format_html("<title>{} · {} #{} · Stepstream</title>", shown.word, shown.name, shown.execution_id)
     found: Pieces = {"title": title}
-    found |= {part: _rendered(part, shown) for part in ("status", "progress", "failure", "result", "axis")}
+    found |= {part: _rendered(part, shown) for part in PARTS}
     found["waits"] = waits(shown)
     if shown.is_large:
         return {**found, "steps": _rendered("steps", shown)}
     if shown.drawing is not None:
         found["links"] = links(shown)
-        found |= {f"node-{lane.node_id}": node(shown.execution_id, lane) for lane in shown.lanes}
+        found |= {f"node-{lane.node_id}": node(shown.execution_id, lane) for _, lane in shown.boxes}
     return found | {f"step-{lane.node_id}": row(shown.execution_id, lane, shown.axis.span_ms) for lane in shown.lanes}
 
 
@@ -127,6 +130,7 @@ def step_url(execution_id: int, node_id: str) -> str:
     return reverse("executions:step", args=[execution_id, node_id])
 
 
+EVENTS = {"failed": "err", "retried": "warn", "limited": "err"}
 LEVELS = {"debug": "debug", "warning": "warn", "error": "err"}
 
 
@@ -135,7 +139,7 @@ def _entry(execution_id: int, graph: Graph, entry: ExecutionLog) -> str:
 
     Everything that comes from outside goes through escape().
     """
-    css, message = _line(entry) if entry.kind == "logged" else _event(entry)
+    css, message = _line(entry) if entry.kind == "logged" else _event(entry, graph)
     node = graph.nodes.get(entry.node) if entry.node else None
     step = escape(node.label if node else entry.node or "")
     dom_id, clock = f"entry-{execution_id}-{entry.seq}", iso(entry.at)
@@ -153,9 +157,15 @@ def _line(entry: ExecutionLog) -> tuple[str, str]:
     return css, word + escape(str(told.get("text", "")))
 
 
-def _event(entry: ExecutionLog) -> tuple[str, str]:
-    word, look, rest, at = said(entry)
-    css = "event err" if entry.kind == "failed" else "event"
+def _event(entry: ExecutionLog, graph: Graph) -> tuple[str, str]:
+    def name(node_id: str) -> str:
+        return graph.nodes[node_id].label if node_id in graph.nodes else node_id
+
+    def called(node_id: str, handle: str) -> str:
+        return way(graph.nodes[node_id], handle) if node_id in graph.nodes else handle
+
+    word, look, rest, at = said(entry, name, called)
+    css = f"event {EVENTS[entry.kind]}" if entry.kind in EVENTS else "event"
     return css, f'<b class="is-{escape(look)}">{escape(word)}</b> {escape(rest)} {moment(at) if at else ""}'
 
 

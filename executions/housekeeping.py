@@ -8,9 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
+from django.core.files.storage import storages
 from django.db import connection, connections
+from django.utils import timezone
 
+from executions import blobs
+from executions.models import WorkflowExecution
 from executions.retention import Pace, Pruning, cutoff_of
 from workflows.models import Workflow
 
@@ -56,7 +61,26 @@ def tidy(is_over: Callable[[], bool] = lambda: False) -> None:
         pruning.run(workflow)
         if pruning.executions:
             log.info("Deleted %d executions of workflow %d that were too old", pruning.executions, workflow.pk)
+    forget_orphans()
     give_back(is_over)
+
+
+def forget_orphans() -> int:
+    """Deletes files whose execution is not there any more, or never came to be; the number of executions.
+
+    Not those of the last day: an execution that is being made has its files before its row can be seen.
+    """
+    files, since = storages["blobs"], timezone.now() - timedelta(days=1)
+    try:
+        names, _ = files.listdir("")
+    except FileNotFoundError:
+        return 0
+    orphans = [int(name) for name in names if name.isdigit() and files.get_modified_time(name) < since]
+    for start in range(0, len(orphans), 500):
+        part = orphans[start : start + 500]
+        known = set(WorkflowExecution.objects.filter(pk__in=part).values_list("pk", flat=True))
+        blobs.forget(pk for pk in part if pk not in known)
+    return len(orphans)
 
 
 def give_back(is_over: Callable[[], bool] = lambda: False) -> int:

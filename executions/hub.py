@@ -20,8 +20,8 @@ from django.db import connections
 
 from executions import fragments, live
 from executions.models import ExecutionLog, Kind, WorkflowExecution
+from executions.plan import graph_of
 from executions.planner import State, fold
-from workflows.blueprint import Blueprint, blueprint_of
 from workflows.graph import Graph
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Window:
 
     def read(self) -> News | None:
         """What is new since the last read; None where the execution has been deleted."""
-        rows = WorkflowExecution.objects.select_related("workflow", "version", "started_by")
+        rows = WorkflowExecution.objects.select_related("workflow", "version", "started_by", "paused_by")
         execution = rows.filter(pk=self.execution_id).first()
         if execution is None:
             return None
@@ -80,8 +80,7 @@ class Window:
         return fitting(self._rendered(list(missed[:AT_ONCE])))
 
     def _begin(self, execution: WorkflowExecution) -> list[ExecutionLog]:
-        blueprint = blueprint_of(execution.version, execution.workflow.max_parallel)
-        self._graph = blueprint.graph if isinstance(blueprint, Blueprint) else Graph([], [])
+        self._graph = graph_of(execution)
         last = self._entries().order_by("-seq").values_list("seq", flat=True).first() or 0
         self._state = fold(self._entries().told().filter(seq__lte=last).order_by("seq").iterator(1_000))
         self._state.seq = last

@@ -53,6 +53,7 @@ class Closing:
     steps_total: int
     entries: list[Entry] = field(default_factory=list)
     output: Any = None
+    output_blobs: Any = None
     error: dict[str, Any] | None = None
     error_message: str = ""
     completed_at: datetime | None = None
@@ -254,7 +255,7 @@ def held_fences(units: Sequence[Unit]) -> dict[int, int]:
 TABLE = WorkflowExecution._meta.db_table
 CLOSE_ROW = (
     f"UPDATE {TABLE} SET status = %s, owner = NULL, due_at = %s, steps_done = %s, steps_total = %s, output_data = %s, "
-    "error = %s, error_message = %s, completed_at = %s WHERE id = %s"
+    "output_blobs = %s, error = %s, error_message = %s, completed_at = %s WHERE id = %s"
 )
 UNLESS_CANCELLED = " AND cancel_requested_at IS NULL"
 UNLESS_NUDGED = " AND nudges = %s"
@@ -278,6 +279,7 @@ def _row_values(closing: Closing) -> list[Any]:
         closing.steps_done,
         closing.steps_total,
         as_json(closing.output),
+        as_json(closing.output_blobs),
         as_json(closing.error),
         closing.error_message,
         as_time(closing.completed_at),

@@ -38,6 +38,7 @@ class NodeState:
     """One step that the journal has spoken of.
 
     `handle`: by which it left; None where it did not. `waits_for`: "time" "retry" "approval" "callback" "child".
+    `items`: for how many its body runs; None where it calls a workflow.
     """
 
     status: NodeStatus
@@ -51,6 +52,7 @@ class NodeState:
     took_ms: int | None = None
     until: datetime | None = None
     waits_for: str | None = None
+    items: int | None = None
     answer: Any = None
     has_lapsed: bool = False  # its time came before any answer
 
@@ -62,8 +64,11 @@ class State:
     seq: int = 0
     status: str | None = None
     started: bool = False
+    starts: int = 0  # of steps, every attempt counted
+    is_log_full: bool = False
     cancel_requested: bool = False
     paused_at: datetime | None = None
+    pause: dict[str, Any] = field(default_factory=dict)  # {"by", "before"?} of the last one
     expires_at: datetime | None = None  # when its time limit is over; stands still while it is paused
     failure: dict[str, Any] | None = None
     nodes: dict[str, NodeState] = field(default_factory=dict)
@@ -85,11 +90,12 @@ class State:
             case "cancel_requested":
                 self.cancel_requested = True
             case "paused":
-                self.paused_at = entry.at
+                self.paused_at, self.pause = entry.at, data
             case "resumed":
                 self.paused_at, self.expires_at = None, _moment(data.get("expires_at"))
             case "limited":
                 self.failure = self.failure or data.get("error")
+                self.is_log_full = self.is_log_full or data.get("limit") == "log"
             case "finished":
                 self.status = data["status"]
                 self.failure = self.failure or data.get("error")  # where the engine itself gave up
@@ -114,6 +120,7 @@ class State:
         if entry.kind == "started":
             node.started_at, node.until, node.waits_for, node.answer = entry.at, None, None, None
             node.has_lapsed = False
+            self.starts += 1
         elif entry.kind in ("waited", "retried"):
             self._wait(node, entry)
         elif entry.kind == "answered":
@@ -127,6 +134,7 @@ class State:
     def _wait(self, node: NodeState, entry: Entry) -> None:
         node.until = _moment(entry.data.get("until"))
         node.waits_for, node.answer, node.has_lapsed = entry.data.get("kind", "time"), None, False
+        node.items = entry.data.get("each")
         if entry.kind == "retried":
             node.failures, node.losses, node.waits_for = node.failures + 1, 0, "retry"
 

@@ -49,8 +49,7 @@ def admit(workflow_id: int) -> list[int]:
     """Gives what is free to those who wait, the most urgent and then the oldest first; who got one."""
     with transaction.atomic():
         workflow = Workflow.objects.select_for_update(no_key=True).get(pk=workflow_id)
-        holders = WorkflowExecution.objects.live().filter(workflow=workflow, has_slot=True)
-        held = Counter(holders.values_list("slot_key", flat=True))
+        held = Counter(holders_of(workflow_id).values_list("slot_key", flat=True))
         admitted: list[int] = []
         while chosen := _next(workflow, held):
             held[chosen.slot_key] += 1
@@ -69,6 +68,10 @@ def _next(workflow: Workflow, held: Counter[str]) -> WorkflowExecution | None:
         return None
     WorkflowExecution.objects.filter(pk=row.pk).update(has_slot=True, due_at=timezone.now())
     return row
+
+
+def holders_of(workflow_id: int) -> QuerySet[WorkflowExecution]:
+    return WorkflowExecution.objects.live().filter(workflow=workflow_id, has_slot=True)
 
 
 def waiting_of(workflow_id: int) -> QuerySet[WorkflowExecution]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from executions.planner import NodeState, State
+from executions.tally import Tally
 from workflows import steps
 from workflows.graph import Node
 
@@ -53,7 +54,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One step. `status`: the class it wears. `since`: it is still going. Its bar: `x`, `width`, in percent."""
+    """One step. `status`: the class it wears. `since`: it is still going. Its bar: `x`, `width`, in percent.
+
+    `is_handled`: it failed, and the execution went on. `tally`: its children, counted. `halts`: the execution is going
+    to pause before it. `of_items`: its children walk it, not this execution; then `since` and bar are not there.
+    """
 
     node_id: str
     label: str
@@ -67,6 +72,10 @@ class Lane:
     until: datetime | None = None
     x: float | None = None
     width: float = 0
+    is_handled: bool = False
+    tally: Tally | None = None
+    halts: bool = False
+    of_items: bool = False
 
     @property
     def look(self) -> str:
@@ -90,19 +99,30 @@ def busiest(state: State, most: int) -> list[str]:
     return list(dict.fromkeys([*failed, *islice(state.active, most), *last]))[:most]
 
 
-def lane(node: Node, state: State, scale: Axis) -> Lane:
+def lane(node: Node, state: State, scale: Axis, tally: Tally | None = None, halts: bool = False) -> Lane:
     kind = steps.kind_of(node)
     seen = state.nodes.get(node.id)
     if seen is None:
         word = "Pending" if state.status is None else "Not reached"
-        return Lane(node.id, node.label, kind.label, kind.icon, "pending", word)
+        halts = halts and state.status is None
+        word = "Pauses before it" if halts else word
+        return Lane(node.id, node.label, kind.label, kind.icon, "pending", word, halts=halts)
     status, word = SEEN[seen.status]
+    is_handled = seen.status == "failed" and seen.handle is not None
+    if is_handled:
+        word = "Failed, handled"
     going = seen.started_at if seen.status in ("running", "waiting", "answered") else None
     until = seen.until if seen.status == "waiting" else None
     x, width = _bar(seen, scale)
-    return Lane(
-        node.id, node.label, kind.label, kind.icon, status, word, seen.attempt, _took(seen), going, until, x, width
-    )
+    times = (seen.attempt, _took(seen), going, until, x, width)
+    return Lane(node.id, node.label, kind.label, kind.icon, status, word, *times, is_handled, tally)
+
+
+def lane_of_items(node: Node, tally: Tally | None) -> Lane:
+    """A step of a body: quiet, since it is for each item and not for this execution."""
+    kind = steps.kind_of(node)
+    word = f"for each, {tally.words}" if tally else "for each item"
+    return Lane(node.id, node.label, kind.label, kind.icon, "pending", word, of_items=True)
 
 
 def _took(seen: NodeState) -> int | None:

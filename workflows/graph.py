@@ -98,7 +98,13 @@ class Graph:
             return self
         inside = set(self.nodes) if body is None else self.bodies.get(body, set())
         inner = [steps for node_id, steps in self.bodies.items() if node_id in inside]
-        kept = inside.difference(*inner)
+        return self._of(inside.difference(*inner))
+
+    def inside(self, body: str | None) -> Graph:
+        """What is drawn of one execution: a step's body, or everything; bodies inside of it as well."""
+        return self if body is None else self._of(self.bodies.get(body, set()))
+
+    def _of(self, kept: set[str]) -> Graph:
         nodes = (node for node in self.nodes.values() if node.id in kept)
         edges = (edge for edge in self.edges if edge.source in kept and edge.target in kept)
         return Graph(nodes, edges, self.max_parallel)

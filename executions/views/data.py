@@ -13,8 +13,9 @@ from executions.blobs import NotReadable
 from executions.entry import as_json
 from executions.large import input_of, input_outline, output_of, output_outline
 from executions.models import WorkflowExecution
+from executions.plan import graph_of
 from executions.preview import Preview, preview
-from executions.views.record import execution_for, graph_of
+from executions.views.record import execution_for
 
 Shown = dict[str, Preview | None]
 
@@ -33,7 +34,7 @@ def of_execution(request: HttpRequest, execution_id: int) -> HttpResponse:
 def of_step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
     """`?of=input` or `output`: what the step saw or made when it last ended."""
     execution, which = execution_for(request, execution_id), request.GET.get("of", "")
-    if node_id not in graph_of(execution.version, execution.workflow).nodes or which not in ("input", "output"):
+    if node_id not in graph_of(execution).nodes or which not in ("input", "output"):
         raise Http404
     name = f"execution-{execution_id}-{node_id}-{which}"
     return _file(name, lambda: blobs.whole(story.step_data(execution.pk, node_id)[which]))

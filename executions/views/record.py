@@ -8,21 +8,16 @@ from django.shortcuts import get_object_or_404
 
 from executions.models import WorkflowExecution
 from executions.planner import State, fold
-from workflows.blueprint import Blueprint, blueprint_of
-from workflows.graph import Graph
-from workflows.models import Workflow, WorkflowVersion
+from workflows.models import Workflow
 from workflows.permissions import Verb, can, visible, why_not
 
 
 def execution_for(request: HttpRequest, execution_id: int) -> WorkflowExecution:
     rows = WorkflowExecution.objects.filter(visible(request.user, "workflow__"))
-    rows = rows.select_related("workflow", "version", "started_by").defer("version__definition", "workflow__draft")
+    rows = rows.select_related("workflow", "version", "started_by", "paused_by").defer(
+        "version__definition", "workflow__draft"
+    )
     return get_object_or_404(rows, pk=execution_id)
-
-
-def graph_of(version: WorkflowVersion, workflow: Workflow) -> Graph:
-    blueprint = blueprint_of(version, workflow.max_parallel)
-    return blueprint.graph if isinstance(blueprint, Blueprint) else Graph([], [])
 
 
 def state_of(execution: WorkflowExecution) -> State:

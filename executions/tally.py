@@ -1,0 +1,74 @@
+"""The children of a step, counted for its page: three looks into small indices, however many there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from executions import children
+from executions.models import ExecutionStatus, WorkflowExecution
+from executions.planner import State
+from workflows.graph import Graph
+from workflows.words import count
+
+MOST = 20  # steps whose children are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """`node` has `total` children to run, of which `made` have begun and `live` are under way.
+
+    `called`: the one execution of a called workflow; `name` and `status` are its own.
+    """
+
+    node: str
+    label: str
+    total: int
+    made: int = 0
+    live: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    called: int | None = None
+    name: str = ""
+    status: str = ""
+    is_call: bool = False
+
+    @property
+    def done(self) -> int:
+        return self.made - self.live
+
+    @property
+    def percent(self) -> float:
+        return round(100 * self.done / self.total, 1) if self.total else 100
+
+    @property
+    def bad_percent(self) -> float:
+        return round(100 * (self.failed + self.cancelled) / self.total, 1) if self.total else 0
+
+    @property
+    def completed(self) -> int:
+        return self.done - self.failed - self.cancelled
+
+    @property
+    def words(self) -> str:
+        if self.is_call:
+            return f"#{self.called} of {self.name}" if self.called else "another workflow"
+        return f"{self.done:,} of {count(self.total, 'item')}"
+
+
+def tallies(execution: WorkflowExecution, graph: Graph, state: State) -> dict[str, Tally]:
+    """By the step whose children they are."""
+    parents = [node_id for node_id, node in state.nodes.items() if node.waits_for == "child"]
+    return {node_id: _tally(execution, graph, state, node_id) for node_id in parents[:MOST] if node_id in graph.nodes}
+
+
+def _tally(execution: WorkflowExecution, graph: Graph, state: State, node_id: str) -> Tally:
+    node, label = state.nodes[node_id], graph.nodes[node_id].label
+    rows = children.of(execution.pk, node_id, node.attempt)
+    if node.items is None:
+        names = ("pk", "workflow__name", "status")
+        called = rows.values_list(*names).first()
+        pk, name, status = called or (None, "", "")
+        return Tally(node_id, label, 1, called=pk, name=name, status=status, is_call=True)
+    survey = children.count(rows)
+    failed = rows.filter(status=ExecutionStatus.FAILED).count() if survey.bad else 0
+    return Tally(node_id, label, node.items, survey.last + 1, survey.live, failed, survey.bad - failed)
