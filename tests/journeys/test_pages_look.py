@@ -77,6 +77,20 @@ ASKS: dict[str, Any] = {
 }
 
 
+#: A way that is gone, and a workflow that cannot be called.
+GONE: dict[str, Any] = {
+    "nodes": [
+        {
+            "id": "which",
+            "type": "switch",
+            "data": {"cases": [{"id": "a", "label": LONG_WORD[:60], "conditions": [{"path": LONG_WORD, "value": ""}]}]},
+        },
+        {"id": "call", "type": "call", "data": {"label": LONG_WORD, "workflow": 987654}},
+    ],
+    "edges": [{"source": "which", "target": "call", "sourceHandle": LONG_WORD}],
+}
+
+
 @pytest.fixture(scope="module")
 def server(prepared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for the whole file: nothing here goes away."""
@@ -101,6 +115,7 @@ def places(server: Server) -> dict[str, str]:
     broken = server.draft(
         "Broken", {"nodes": [{"id": "a", "type": "default"}], "edges": [{"source": "a", "target": "b"}]}
     )
+    gone = server.draft("Gone", GONE)
     completed = server.run(awkward, {LONG_WORD: LONG_WORD, "more": [LONG_WORD] * 3})
     failed = server.run(example["Refund"], {"customer": LONG_WORD})
     running = server.run(example["Bread"])
@@ -126,6 +141,13 @@ def places(server: Server) -> dict[str, str]:
         "a draft with problems": f"/workflows/{wrong}/",
         "a step with problems": f"/workflows/{wrong}/steps/ask/",
         "a draft that is broken": f"/workflows/{broken}/",
+        "a branch": f"/workflows/{example['Parcels']}/steps/insured/",
+        "a switch": f"/workflows/{example['Parcels']}/steps/way/",
+        "ways to choose from": f"/workflows/{example['Parcels']}/steps/?after=way",
+        "what runs for each item": f"/workflows/{example['Name']}/steps/each/",
+        "what follows a failure": f"/workflows/{example['Name']}/steps/named/",
+        "ways that are gone": f"/workflows/{gone}/steps/which/",
+        "a workflow to call": f"/workflows/{gone}/steps/call/",
         "settings": f"/workflows/{awkward}/about/",
         "as JSON": f"/workflows/{awkward}/definition/",
         "try": f"/workflows/{awkward}/try/?until=work",
