@@ -173,13 +173,5 @@ class StepTimeout(Exception):
     """The step took longer than its time limit."""
 
 
-class ExecutionTimeout(Exception):
-    """The execution took longer than its time limit."""
-
-
-class TooManySteps(Exception):
-    """The execution has started as many steps as one may."""
-
-
 class WorkerLost(Exception):
     """The worker was lost again and again while this step ran."""
