@@ -128,6 +128,7 @@ class WorkflowEngine:
         by: Any = None,
         from_node: str | None = None,
         pause_before: Sequence[str] = (),
+        idempotency_key: str | None = None,
     ) -> int:
         """The same version as a new execution that names the old one: on the same input, or on `input_data`.
 
@@ -137,13 +138,14 @@ class WorkflowEngine:
         old = _rerunnable(execution_id)
         if from_node is None:
             given = input_of(old) if input_data is None else input_data
-            return self.submit(old.workflow_id, given, by=by, retry_of=old, pause_before=pause_before)
+            how: dict[str, Any] = {"by": by, "retry_of": old, "pause_before": pause_before}
+            return self.submit(old.workflow_id, given, idempotency_key=idempotency_key, **how)
         if input_data is not None:
             raise WorkflowExecutionError("Another input changes every step: run it again from the beginning.")
         entries = list(old.entries.told().order_by("seq"))
         reused = reused_entries(entries, _plan(old, fold(entries), from_node).reused)
-        how: dict[str, Any] = {"by": by, "retry_of": old, "pause_before": pause_before, "reused": reused}
-        return self.submit(old.workflow_id, input_of(old), **how)
+        how = {"by": by, "retry_of": old, "pause_before": pause_before, "reused": reused}
+        return self.submit(old.workflow_id, input_of(old), idempotency_key=idempotency_key, **how)
 
     def rerun_plan(self, execution_id: int, from_node: str | None = None) -> Plan:
         """What run_again() would reuse and run, and what of that has effects outside. Raises as it does."""

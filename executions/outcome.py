@@ -23,6 +23,7 @@ from workflows.policy import Policy
 from workflows.steps.base import Call, Done, Each, Wait
 from workflows.values import clean, clean_text
 
+MOST_MS = 2**31 - 1  # what the journal's column holds: a wait of 25 days and longer has taken so long
 TRACE_LENGTH = 20_000  # characters, its end
 
 
@@ -65,7 +66,7 @@ def entry_for(ended: Ended, setting: Setting) -> Entry:
         entry = _entry_for(ended, setting)
     except Exception as error:  # the output cannot be kept, and that is the step's failure
         entry = _failed(error, ended, setting)
-    entry.at = ended.at
+    entry.at, entry.took_ms = ended.at, None if entry.took_ms is None else min(entry.took_ms, MOST_MS)
     return entry
 
 
@@ -170,14 +171,6 @@ def _details(details: dict[str, Any]) -> dict[str, Any]:
 
 class StepTimeout(Exception):
     """The step took longer than its time limit."""
-
-
-class ExecutionTimeout(Exception):
-    """The execution took longer than its time limit."""
-
-
-class TooManySteps(Exception):
-    """The execution has started as many steps as one may."""
 
 
 class WorkerLost(Exception):

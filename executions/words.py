@@ -46,9 +46,13 @@ class Said(NamedTuple):
     at: datetime | None = None
 
 
-def said(entry: Entry, name: Callable[[str], str] = str) -> Said:
-    """`name`: gives the label of a step."""
+def said(
+    entry: Entry, name: Callable[[str], str] = str, way: Callable[[str, str], str] = lambda node_id, handle: handle
+) -> Said:
+    """`name`: gives the label of a step, `way` what people call a handle of it."""
     data = entry.data if isinstance(entry.data, dict) else {}
+    if entry.node and data.get("handle", OUT) != OUT:
+        data = {**data, "handle": way(entry.node, data["handle"])}
     if entry.kind == "paused" and data.get("before"):
         return Said("Paused", "waiting", f"before “{name(data['before'])}”")
     speak = SPEAKERS.get(entry.kind)

@@ -1,17 +1,20 @@
 """The steps of one execution at work: a task each, and what they tell, in its order.
 
 A step is told to stop by cancelling its task. What does not stop in time, as a thread cannot, is left to its end and
-whatever it answers is refused.
+whatever it answers is refused; that it has ended at last is said in the server's log, and in the execution's while it
+is still under way.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -22,6 +25,8 @@ from django.utils import timezone
 
 from workflows.steps.base import Step, StepContext
 from workflows.values import clean_text
+
+log = logging.getLogger(__name__)
 
 LINE_LENGTH = 16_384  # characters
 LINES_AT_ONCE = 500  # a flood of lines becomes several units, so that it holds up nobody's commit for long
@@ -70,7 +75,8 @@ class Workshop:
         self.bell = asyncio.Event()
         self._in_thread, self._keep = in_thread, keep
         self._told: deque[Line | Ended] = deque()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, tuple[int, asyncio.Task[None]]] = {}  # (attempt, task)
+        self._is_closed = False
         self._stopping: dict[str, str] = {}
         self._timers: list[asyncio.TimerHandle] = []
         self._lines_timer: asyncio.TimerHandle | None = None
@@ -82,7 +88,8 @@ class Workshop:
         """
         ctx.write = partial(self._write, ctx.node, ctx.attempt)
         work = self._work(ctx.node, ctx.attempt, partial(self._run, make, ctx, fill))
-        self._tasks[ctx.node] = asyncio.create_task(work, name=f"step {ctx.idempotency_key}")
+        task = asyncio.create_task(work, name=f"step {ctx.idempotency_key}")
+        self._tasks[ctx.node] = ctx.attempt, task
 
     def go_on(self, node: str, attempt: int, answer: Callable[[], Any], began: float) -> None:
         """A step whose wait is over and whose data is large: what follows is worked out in a thread.
@@ -90,13 +97,13 @@ class Workshop:
         `began`: by perf_counter(), when the attempt did.
         """
         work = self._work(node, attempt, partial(asyncio.to_thread, caught, answer), began)
-        self._tasks[node] = asyncio.create_task(work, name=f"step {node} goes on")
+        self._tasks[node] = attempt, asyncio.create_task(work, name=f"step {node} goes on")
 
     def stop(self, node: str, attempt: int, why: str = CANCELLED) -> bool:
         """Tells a step to stop; False where it is not at work."""
-        task = self._tasks.get(node)
-        if task is None:
+        if node not in self._tasks:
             return False
+        _, task = self._tasks[node]
         if node in self._stopping:  # it was told before; the first reason stays
             return True
         self._stopping[node] = why
@@ -112,16 +119,28 @@ class Workshop:
         return node in self._stopping
 
     def heard(self) -> Iterator[Line | Ended]:
-        """What was told since the last time, at most LINES_AT_ONCE; late answers are left out."""
+        """What was told since the last time, at most LINES_AT_ONCE; of a late answer only that it came."""
         for _ in range(min(len(self._told), LINES_AT_ONCE)):
             told = self._told.popleft()
             if isinstance(told, Ended):
-                if self._tasks.pop(told.node, None) is None:
+                if not self._is_at_work(told):
+                    if not isinstance(told.outcome, StillRunning):
+                        yield self._late(told.node, told.attempt)
                     continue
+                del self._tasks[told.node]
                 told.was_stopped = self._stopping.pop(told.node, "")
             yield told
         if self._told:
             self.bell.set()
+
+    def _is_at_work(self, told: Ended) -> bool:
+        """An attempt that was given up may answer while the next one is under way."""
+        return told.node in self._tasks and self._tasks[told.node][0] == told.attempt
+
+    def _late(self, node: str, attempt: int) -> Line:
+        text = "It has ended now, after it was told to stop. What it answered is refused."
+        log.warning("A step has ended after it was told to stop; its answer is refused: %s, attempt %d", node, attempt)
+        return Line(node, attempt, "warning", text, timezone.now())
 
     @property
     def has_news(self) -> bool:
@@ -137,7 +156,7 @@ class Workshop:
 
     async def stop_all(self) -> None:
         """For the worker's own end: what steps answer to that is no result, so they run again elsewhere."""
-        before, tasks = len(self._told), list(self._tasks.values())
+        before, tasks = len(self._told), [task for _, task in self._tasks.values()]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -145,10 +164,11 @@ class Workshop:
         self._told = deque(told for place, told in enumerate(self._told) if place < before or not _is_error(told))
 
     def close(self) -> None:
+        self._is_closed = True
         for timer in (*self._timers, self._lines_timer):
             if timer:
                 timer.cancel()
-        for task in self._tasks.values():
+        for _, task in self._tasks.values():
             task.cancel()
 
     async def _work(
@@ -177,12 +197,17 @@ class Workshop:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if future.running():
+                late = partial(self._thread_ended, ctx.node, ctx.attempt)
+                future.add_done_callback(partial(_in_loop, asyncio.get_running_loop(), copy_context(), late))
                 text = "A thread cannot be stopped: it runs on to its end, and what it answers is refused."
                 raise StillRunning(text) from None
             raise
 
+    def _thread_ended(self, node: str, attempt: int) -> None:
+        self._tell(self._late(node, attempt))
+
     def _abandon(self, node: str, attempt: int, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(node) is task:
+        if self._tasks.get(node) == (attempt, task):
             error = StillRunning(f"It did not stop within {STOP_GRACE_S:g} s; what it answers is refused.")
             self._tell(Ended(node, attempt, error, 0, timezone.now()))
 
@@ -191,6 +216,10 @@ class Workshop:
         self._tell(Line(node, attempt, level, _shortened(text), timezone.now()))
 
     def _tell(self, told: Line | Ended) -> None:
+        if self._is_closed:
+            if isinstance(told, Ended) and not self._is_at_work(told):
+                self._late(told.node, told.attempt)
+            return
         self._told.append(told)
         if isinstance(told, Ended) or len(self._told) >= LINES_NOW:
             self.bell.set()
@@ -208,6 +237,12 @@ def caught(answer: Callable[[], Any]) -> Any:
         return answer()
     except BaseException as error:
         return error
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, context: Context, call: Callable[[], None], future: Future[Any]) -> None:
+    """From the thread; where the loop is closed, nobody is left to hear it."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, context=context)
 
 
 def _is_error(told: Line | Ended) -> bool:
