@@ -23,6 +23,7 @@ from executions.scene import Scene, scene
 from executions.timeline import Lane
 from executions.words import said
 from workflows.graph import Graph
+from workflows.steps import way
 from workflows.templatetags.words import moment
 from workflows.words import iso
 
@@ -157,9 +158,13 @@ def _line(entry: ExecutionLog) -> tuple[str, str]:
 
 
 def _event(entry: ExecutionLog, graph: Graph) -> tuple[str, str]:
-    word, look, rest, at = said(
-        entry, lambda node_id: graph.nodes[node_id].label if node_id in graph.nodes else node_id
-    )
+    def name(node_id: str) -> str:
+        return graph.nodes[node_id].label if node_id in graph.nodes else node_id
+
+    def called(node_id: str, handle: str) -> str:
+        return way(graph.nodes[node_id], handle) if node_id in graph.nodes else handle
+
+    word, look, rest, at = said(entry, name, called)
     css = f"event {EVENTS[entry.kind]}" if entry.kind in EVENTS else "event"
     return css, f'<b class="is-{escape(look)}">{escape(word)}</b> {escape(rest)} {moment(at) if at else ""}'
 

@@ -46,9 +46,13 @@ class Said(NamedTuple):
     at: datetime | None = None
 
 
-def said(entry: Entry, name: Callable[[str], str] = str) -> Said:
-    """`name`: gives the label of a step."""
+def said(
+    entry: Entry, name: Callable[[str], str] = str, way: Callable[[str, str], str] = lambda node_id, handle: handle
+) -> Said:
+    """`name`: gives the label of a step, `way` what people call a handle of it."""
     data = entry.data if isinstance(entry.data, dict) else {}
+    if entry.node and data.get("handle", OUT) != OUT:
+        data = {**data, "handle": way(entry.node, data["handle"])}
     if entry.kind == "paused" and data.get("before"):
         return Said("Paused", "waiting", f"before “{name(data['before'])}”")
     speak = SPEAKERS.get(entry.kind)
@@ -74,7 +78,7 @@ def _completed(entry: Entry, data: dict[str, Any]) -> Said:
 def _failed(entry: Entry, data: dict[str, Any]) -> Said:
     error = data.get("error") or {}
     told = f"{error.get('type', 'Error')}: {error.get('message', '')}"
-    return Said("Failed", "failed", f"{told.rstrip('. ')}; {went_on(data['handle'])}" if "handle" in data else told)
+    return Said("Failed", "failed", f"{told}; {went_on(data['handle'])}" if "handle" in data else told)
 
 
 def went_on(handle: str) -> str:
@@ -83,11 +87,11 @@ def went_on(handle: str) -> str:
 
 
 def _retried(entry: Entry, data: dict[str, Any]) -> Said:
-    message = str((data.get("error") or {}).get("message", ""))
+    message = (data.get("error") or {}).get("message", "")
     number = int(data.get("failures", 1)) + 1
     until = datetime.fromisoformat(data["until"]) if data.get("until") else None
     of = f" of {data['of']}" if data.get("of") else ""
-    return Said("Failed:", "failed", f"{message.rstrip('. ')}; attempt {number}{of} at", until)
+    return Said("Failed:", "failed", f"{message}; attempt {number}{of} at", until)
 
 
 def _waited(entry: Entry, data: dict[str, Any]) -> Said:
@@ -139,6 +143,9 @@ def _by(word: str, look: str) -> Callable[[Entry, dict[str, Any]], Said]:
 
 
 def _limited(entry: Entry, data: dict[str, Any]) -> Said:
+    if data.get("limit") == "log":
+        kept = f"{int(data.get('value') or 0):,} bytes are kept, further lines are not"
+        return Said("The log is full:", "waiting", f"{kept}. ENGINE_LOG_BYTES allows more")
     message = (data.get("error") or {}).get("message")
     return Said("A limit was reached:", "failed", message or f"{data.get('limit')}, {data.get('value')}")
 

@@ -12,7 +12,7 @@ import contextlib
 import inspect
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -37,6 +37,8 @@ STOP_GRACE_S = 2.0  # what a step may take to end after it was told to stop
 CANCELLED, TIMED_OUT = "cancelled", "timed out"
 LEVELS = ("debug", "info", "warning", "error")
 
+Keep = Callable[[str, Any], Awaitable[Any]]
+Fill = Callable[[StepContext], None]
 InThread = Callable[[Callable[[], Any]], Future[Any]]
 
 
@@ -68,9 +70,10 @@ class Ended:
 
 
 class Workshop:
-    def __init__(self, in_thread: InThread) -> None:
+    def __init__(self, in_thread: InThread, keep: Keep) -> None:
+        """`keep` gets each step's outcome, and gives it as it shall be told."""
         self.bell = asyncio.Event()
-        self._in_thread = in_thread
+        self._in_thread, self._keep = in_thread, keep
         self._told: deque[Line | Ended] = deque()
         self._tasks: dict[str, tuple[int, asyncio.Task[None]]] = {}  # (attempt, task)
         self._is_closed = False
@@ -78,11 +81,23 @@ class Workshop:
         self._timers: list[asyncio.TimerHandle] = []
         self._lines_timer: asyncio.TimerHandle | None = None
 
-    def start(self, make: Callable[[], Step[Any]], ctx: StepContext) -> None:
-        """`make` gives the step; where it cannot be made, that is what the attempt ends with."""
+    def start(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None = None) -> None:
+        """`make` gives the step; where it cannot be made, that is what the attempt ends with.
+
+        `fill`: what puts its data into the context, in a thread, where that takes time.
+        """
         ctx.write = partial(self._write, ctx.node, ctx.attempt)
-        task = asyncio.create_task(self._work(make, ctx), name=f"step {ctx.idempotency_key}")
+        work = self._work(ctx.node, ctx.attempt, partial(self._run, make, ctx, fill))
+        task = asyncio.create_task(work, name=f"step {ctx.idempotency_key}")
         self._tasks[ctx.node] = ctx.attempt, task
+
+    def go_on(self, node: str, attempt: int, answer: Callable[[], Any], began: float) -> None:
+        """A step whose wait is over and whose data is large: what follows is worked out in a thread.
+
+        `began`: by perf_counter(), when the attempt did.
+        """
+        work = self._work(node, attempt, partial(asyncio.to_thread, caught, answer), began)
+        self._tasks[node] = attempt, asyncio.create_task(work, name=f"step {node} goes on")
 
     def stop(self, node: str, attempt: int, why: str = CANCELLED) -> bool:
         """Tells a step to stop; False where it is not at work."""
@@ -95,6 +110,10 @@ class Workshop:
         task.cancel()
         self.later(STOP_GRACE_S, lambda: self._abandon(node, attempt, task))
         return True
+
+    def is_busy(self, node: str | None = None) -> bool:
+        """With this step; with any."""
+        return bool(self._tasks) if node is None else node in self._tasks
 
     def is_stopping(self, node: str) -> bool:
         return node in self._stopping
@@ -152,21 +171,28 @@ class Workshop:
         for _, task in self._tasks.values():
             task.cancel()
 
-    async def _work(self, make: Callable[[], Step[Any]], ctx: StepContext) -> None:
-        began = perf_counter()
+    async def _work(
+        self, node: str, attempt: int, answer: Callable[[], Awaitable[Any]], began: float | None = None
+    ) -> None:
+        began = perf_counter() if began is None else began
         try:
-            outcome: Any = await self._outcome(make(), ctx)
+            outcome: Any = await self._keep(node, await answer())
         except BaseException as error:  # whatever a step does, its run must hear of it
             outcome = error
         took = round((perf_counter() - began) * 1000)
-        self._tell(Ended(ctx.node, ctx.attempt, outcome, took, timezone.now()))
+        self._tell(Ended(node, attempt, outcome, took, timezone.now()))
+
+    async def _run(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None) -> Any:
+        if fill:
+            await asyncio.to_thread(fill, ctx)
+        return await self._outcome(make(), ctx)
 
     async def _outcome(self, step: Step[Any], ctx: StepContext) -> Any:
         if inspect.iscoroutinefunction(step.run):
             return await step.run(ctx)
         write: Callable[..., object] = ctx.write
         ctx.write = partial(asyncio.get_running_loop().call_soon_threadsafe, write)
-        future = self._in_thread(partial(copy_context().run, _answer, step, ctx))
+        future = self._in_thread(partial(copy_context().run, caught, partial(step.run, ctx)))
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -205,10 +231,10 @@ class Workshop:
         self.bell.set()
 
 
-def _answer(step: Step[Any], ctx: StepContext) -> Any:
-    """In the thread. Exceptions go out as values: a future refuses some of them, such as StopIteration."""
+def caught(answer: Callable[[], Any]) -> Any:
+    """In a thread. Exceptions go out as values: a future refuses some of them, such as StopIteration."""
     try:
-        return step.run(ctx)
+        return answer()
     except BaseException as error:
         return error
 

@@ -282,7 +282,7 @@ def _link(line: _Line, gap: float, mids: dict[tuple[_Place, _Place], float]) -> 
         parts.append(_turned(turn, one.y, other.y))
         parts.append(f"H{_left(other.layer, gap) + (WIDTH if other is not end else -5):g}")
     x, second = _left(end.layer, gap), line.places[1]
-    label_x = _left(first.layer, gap) + WIDTH + mids[first, second] + (12 if second.y != first.y else -12)
+    label_x = _left(first.layer, gap) + WIDTH + mids[first, second] + 12
     tip = f"M{x - 7:g} {end.y - 4:g} {x:g} {end.y:g} {x - 7:g} {end.y + 4:g}z"
     return Link(tuple(line.edges), "".join(parts), tip, line.label, label_x, second.y - 6)
 

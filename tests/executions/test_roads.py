@@ -9,8 +9,10 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
 from executions.engine import WorkflowExecutionError
+from executions.fragments import entries
 from executions.models import ExecutionLog, WorkflowExecution
 from tests.executions.conftest import bounded, run, told
+from workflows.graph import parse
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +53,15 @@ async def test_one_way_is_taken_and_the_other_is_skipped(amount: Any, taken: str
 async def test_the_journal_says_why_it_went_where_it_went() -> None:
     result = await bounded(run(FORKED, {"amount": 120}))
     assert "“amount” is 120, which is more than 100: goes to “true”" in await lines(result.execution_id)
+
+
+@pytest.mark.parametrize(("country", "words"), [("de", "left by “DE”"), ("it", "left by “otherwise”")])
+async def test_the_page_calls_a_way_by_its_name(country: str, words: str) -> None:
+    result = await bounded(run(SWITCHED, {"country": country}))
+    row = await WorkflowExecution.objects.select_related("version").aget(pk=result.execution_id)
+    rows = [entry async for entry in row.entries.filter(kind="completed", node="which")]
+    ((_, html),) = await sync_to_async(entries)(row, parse(row.version.definition), rows)
+    assert words in html and "case-1" not in html
 
 
 def case(case_id: str) -> dict[str, Any]:

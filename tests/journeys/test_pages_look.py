@@ -64,7 +64,6 @@ ASKS: dict[str, Any] = {
                     {"name": "amount", "type": "number", "required": True, "help": LONG_WORD},
                     {"name": "yes", "type": "boolean", "label": LONG_WORD},
                     {"name": "one", "type": "choice", "choices": [LONG_WORD, "other"]},
-                    {"name": "day", "type": "date"},
                     {"name": "data", "type": "json"},
                 ],
                 "due": 30,
@@ -77,6 +76,19 @@ ASKS: dict[str, Any] = {
     "edges": [],
 }
 
+
+#: A way that is gone, and a workflow that cannot be called.
+GONE: dict[str, Any] = {
+    "nodes": [
+        {
+            "id": "which",
+            "type": "switch",
+            "data": {"cases": [{"id": "a", "label": LONG_WORD[:60], "conditions": [{"path": LONG_WORD, "value": ""}]}]},
+        },
+        {"id": "call", "type": "call", "data": {"label": LONG_WORD, "workflow": 987654}},
+    ],
+    "edges": [{"source": "which", "target": "call", "sourceHandle": LONG_WORD}],
+}
 
 #: A step that fails and is handled, items that fail and items that wait, and a step to pause before.
 STEERED = {
@@ -126,6 +138,7 @@ def places(server: Server) -> dict[str, str]:
     broken = server.draft(
         "Broken", {"nodes": [{"id": "a", "type": "default"}], "edges": [{"source": "a", "target": "b"}]}
     )
+    gone = server.draft("Gone", GONE)
     completed = server.run(awkward, {LONG_WORD: LONG_WORD, "more": [LONG_WORD] * 3})
     failed = server.run(example["Refund"], {"customer": LONG_WORD})
     running = server.run(example["Bread"])
@@ -170,6 +183,13 @@ def places(server: Server) -> dict[str, str]:
         "a draft with problems": f"/workflows/{wrong}/",
         "a step with problems": f"/workflows/{wrong}/steps/ask/",
         "a draft that is broken": f"/workflows/{broken}/",
+        "a branch": f"/workflows/{example['Parcels']}/steps/insured/",
+        "a switch": f"/workflows/{example['Parcels']}/steps/way/",
+        "ways to choose from": f"/workflows/{example['Parcels']}/steps/?after=way",
+        "what runs for each item": f"/workflows/{example['Name']}/steps/each/",
+        "what follows a failure": f"/workflows/{example['Name']}/steps/named/",
+        "ways that are gone": f"/workflows/{gone}/steps/which/",
+        "a workflow to call": f"/workflows/{gone}/steps/call/",
         "settings": f"/workflows/{awkward}/about/",
         "as JSON": f"/workflows/{awkward}/definition/",
         "try": f"/workflows/{awkward}/try/?until=work",

@@ -60,7 +60,8 @@ def test_there_is_one_of_every_sort() -> None:
     slugs = {file.stem for file in FILES}
     kinds = [{node["type"] for node in read(file)["definition"]["nodes"]} for file in FILES]
     assert len(FILES) >= 5 and "customer-inquiry-triage" in slugs
-    assert all(any(kind in used for used in kinds) for kind in ("countdown", "delay", "check", "ai"))
+    wanted = ("countdown", "delay", "check", "ai", "branch", "switch", "for_each")
+    assert all(any(kind in used for used in kinds) for kind in wanted)
 
 
 @pytest.mark.django_db
@@ -144,3 +145,32 @@ def test_the_refund_fails_on_purpose_and_says_everything_at_once() -> None:
     assert error["details"]["missing"] == ["email"]
     kinds = dict(execution.entries.filter(node__isnull=False).exclude(kind="logged").values_list("node", "kind"))
     assert kinds["records"] == "cancelled" and "letter" not in kinds
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({}, {"insure", "truck"}),
+        ({"value": 20, "fragile": False, "country": "Germany"}, {"bicycle"}),
+        ({"value": 20, "country": "Japan"}, {"insure", "flight"}),
+    ],
+)
+def test_a_parcel_takes_the_way_that_fits_it(changes: dict[str, Any], taken: set[str]) -> None:
+    load()
+    run("parcels-that-part-ways", **changes)
+    entries = WorkflowExecution.objects.get().entries.filter(kind="completed")
+    ways = {"insure", "bicycle", "truck", "flight"}
+    assert ways & set(entries.values_list("node", flat=True)) == taken
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_guest_gets_a_card_or_a_question() -> None:
+    load()
+    result = run("name-cards-for-guests")
+    items = result.output_data["result"]["items"]
+    assert [item["item"] for item in items] == ["MIRA OKAFOR", "JONAS WEBER", "", "SAM LINDQVIST", "ADA BYRON"]
+    question = WorkflowExecution.objects.get(item_index=2)
+    kinds = list(question.entries.filter(node="named").values_list("kind", flat=True))
+    assert kinds.count("retried") == 1 and kinds[-1] == "failed"
+    assert question.entries.filter(node="ask", kind="completed").exists()

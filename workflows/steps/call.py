@@ -7,6 +7,7 @@ from pydantic import Field
 
 from workflows.errors import WorkflowStepError
 from workflows.steps import base
+from workflows.steps.due import SaveAs
 
 
 class Config(base.Config):
@@ -19,9 +20,7 @@ class Config(base.Config):
     what: list[str] = Field(
         [], title="Hand over", description="Names of data fields that it gets as its input. Empty: all of the data."
     )
-    save_as: str = Field(
-        "result", min_length=1, max_length=64, title="Save as", description="Its result is put under this name."
-    )
+    save_as: SaveAs = "result"
 
 
 class Call(base.Step[Config]):
@@ -38,8 +37,8 @@ class Call(base.Step[Config]):
         return call
 
     def fan_out(self, data: Mapping[str, Any]) -> base.Call:
-        names = self.config.what or list(data)
-        return base.Call(self.config.workflow, {name: data[name] for name in names if name in data})
+        given = {name: data[name] for name in self.config.what or data if name in data}
+        return base.Call(self.config.workflow, given)
 
     def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
         if answer["status"] == "completed":
