@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
@@ -23,6 +23,8 @@ from workflows.permissions import can
 from workflows.steps.base import Call
 from workflows.values import require
 
+TABLE = WorkflowExecution._meta.db_table
+BAD = "status IN ('failed', 'cancelled')"  # as the index has it
 MAX_DEPTH = 8  # a workflow that calls itself ends here
 
 
@@ -102,15 +104,29 @@ def _refuse(parent: WorkflowExecution, order: Order, sentence: str) -> None:
 
 
 def survey(execution_id: int, family: Family) -> Survey:
-    """Three looks into small indices, however many children there are."""
-    return count(_of(execution_id, family))
+    return count(execution_id, family.node, family.attempt)
 
 
-def count(rows: QuerySet[WorkflowExecution]) -> Survey:
-    """Of the children of one attempt at a step."""
-    last = rows.aggregate(last=Max("item_index"))["last"]
-    bad = rows.filter(status__in=(ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
-    return Survey(rows.filter(completed_at=None).count(), -1 if last is None else last, bad.count())
+def count(execution_id: int, node: str, attempt: int) -> Survey:
+    """Of one attempt at a step: three looks into small indices, however many children there are."""
+    last = of(execution_id, node, attempt).aggregate(last=Max("item_index"))["last"]
+    live = _counted("execution_child_live", "completed_at IS NULL", execution_id, node, attempt)
+    bad = _counted("execution_child_bad", BAD, execution_id, node, attempt)
+    return Survey(live, -1 if last is None else last, bad)
+
+
+def failed(execution_id: int, node: str, attempt: int) -> int:
+    """How many of those that ended badly have failed; the others were cancelled."""
+    return _counted("execution_child_bad", f"{BAD} AND status = 'failed'", execution_id, node, attempt)
+
+
+def _counted(index: str, which: str, *step: int | str) -> int:
+    """SQLite would rather walk through all children of the step: 100 ms where there are 100,000."""
+    by = f"INDEXED BY {index}" if connection.vendor == "sqlite" else ""
+    where = f"parent_id = %s AND parent_node = %s AND parent_attempt = %s AND {which}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {TABLE} {by} WHERE {where}", step)
+        return int(cursor.fetchone()[0])
 
 
 def gather(execution_id: int, family: Family) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from executions import children
-from executions.models import ExecutionStatus, WorkflowExecution
+from executions.models import WorkflowExecution
 from executions.planner import State
 from workflows.graph import Graph
 from workflows.words import count
@@ -69,6 +69,7 @@ def _tally(execution: WorkflowExecution, graph: Graph, state: State, node_id: st
         called = rows.values_list(*names).first()
         pk, name, status = called or (None, "", "")
         return Tally(node_id, label, 1, called=pk, name=name, status=status, is_call=True)
-    survey = children.count(rows)
-    failed = rows.filter(status=ExecutionStatus.FAILED).count() if survey.bad else 0
+    step = (execution.pk, node_id, node.attempt)
+    survey = children.count(*step)
+    failed = children.failed(*step) if survey.bad else 0
     return Tally(node_id, label, node.items, survey.last + 1, survey.live, failed, survey.bad - failed)
