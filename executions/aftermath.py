@@ -8,11 +8,15 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from executions import slots
+from django.conf import settings
+
+from executions import large, slots
+from executions.blobs import NotReadable
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, InputError
 from workflows.models import Workflow
+from workflows.values import require_object
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +41,7 @@ def record(row: WorkflowExecution, **told: Any) -> list[int]:
     """Writes a new execution, its first entry, and who got a slot by that. Inside the caller's transaction."""
     slots.reserve(row, row.workflow)
     row.priority = row.workflow.priority
-    row.save(force_insert=True)
+    large.insert(row)
     data = {"by": row.started_by.get_username() if row.started_by else None} | told
     ExecutionLog.objects.create(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data=data)
     return slots.admit(row.workflow_id) if row.has_slot is False else [row.pk]
@@ -54,12 +58,13 @@ def _on_failure(row: WorkflowExecution) -> set[int]:
         return set()
     blueprint = blueprint_of(handler.published, handler.max_parallel)
     facts = {"id": row.pk, "workflow_id": row.workflow_id, "workflow": row.workflow.name}
-    given = {"error": row.error, "execution": facts, "input": row.input_data}
     try:
+        given = {"error": row.error, "execution": facts, "input": large.input_of(row)}
         if not isinstance(blueprint, Blueprint):
             raise blueprint
         given = blueprint.checked(given)
-    except (DefinitionError, InputError) as error:
+        require_object(given, max_bytes=settings.ENGINE["DATA_BYTES"])
+    except (DefinitionError, InputError, NotReadable) as error:
         log.error("The workflow for failures cannot start: %s", error, extra={"execution": row.pk})
         return set()
     made = WorkflowExecution(workflow=handler, version=handler.published, input_data=given, failure_of=row)

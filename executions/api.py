@@ -5,6 +5,7 @@ Another's execution is unknown (404), like one that never was. The engine does t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from asgiref.sync import async_to_sync
@@ -17,6 +18,8 @@ from pydantic import AfterValidator, StringConstraints
 from executions.engine import WorkflowEngine
 from executions.large import output_of
 from executions.models import WorkflowExecution
+from executions.plan import graph_of
+from executions.planner import fold
 from executions.schemas import (
     ExecutionList,
     ExecutionLogList,
@@ -26,8 +29,13 @@ from executions.schemas import (
     LogWindow,
     WorkflowExecuteRequest,
 )
+from executions.why import why
+from executions.words import plain
 from workflows.api import REFUSALS, part, user_of, workflow_for
-from workflows.errors import WorkflowExecutionError
+from workflows.blueprint import Blueprint, blueprint_of
+from workflows.errors import InputError, WorkflowExecutionError
+from workflows.graph import Graph
+from workflows.models import Workflow
 from workflows.permissions import Verb, can, visible
 from workflows.schemas import Refusal, keepable
 
@@ -38,6 +46,7 @@ CONFLICT = {409: Refusal}
 Key = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(keepable)]
 KEY = Header("", alias="Idempotency-Key")
 EMPTY = WorkflowExecuteRequest()
+DEFINITIONS = ("workflow__draft", "version__definition")
 HEAVY = ("input_data", "output_data", "error")
 
 
@@ -57,10 +66,15 @@ def execute_workflow(
 ) -> Any:
     """Records an execution and answers at once. The same `Idempotency-Key` always gives the same execution."""
     workflow = workflow_for(request, workflow_id, "run")
+    require_steps(workflow, body.pause_before)
     execution_id = WorkflowEngine().submit(
-        workflow.pk, body.input_data, by=user_of(request), idempotency_key=idempotency_key or None
+        workflow.pk,
+        body.input_data,
+        by=user_of(request),
+        idempotency_key=idempotency_key or None,
+        pause_before=body.pause_before,
     )
-    response["Location"] = f"{request.path.partition('/workflows/')[0]}/executions/{execution_id}"
+    response["Location"] = address_of(request, execution_id)
     return Status(202, result_of(execution_id))
 
 
@@ -73,9 +87,10 @@ def list_executions(request: HttpRequest, window: Query[ExecutionWindow]) -> Any
 
 @router.get("/{int:execution_id}", response={200: ExecutionStatusResponse, **REFUSALS})
 def get_execution(request: HttpRequest, execution_id: int) -> Any:
-    """One execution: its status, progress, input, output and error."""
+    """One execution: its status, progress, input, output and error, and why it does not go on."""
     execution_for(request, execution_id, "view")
-    return Status(200, async_to_sync(WorkflowEngine().get_execution_status)(execution_id))
+    status = async_to_sync(WorkflowEngine().get_execution_status)(execution_id)
+    return Status(200, {**(status or {}), "why": _why(execution_id)})
 
 
 @router.get("/{int:execution_id}/logs", response={200: ExecutionLogList, **REFUSALS})
@@ -100,11 +115,39 @@ def cancel_execution(request: HttpRequest, execution_id: int) -> Any:
     return Status(202, result_of(execution_id))
 
 
+def require_steps(thing: Workflow | WorkflowExecution, nodes: Sequence[str], field: str = "pause_before") -> None:
+    """Of a workflow's published version, or of what an execution walks. Raises InputError."""
+    if not nodes:
+        return
+    if isinstance(thing, WorkflowExecution):
+        graph = graph_of(thing)
+    else:
+        blueprint = blueprint_of(thing.published, thing.max_parallel) if thing.published else None
+        graph = blueprint.graph if isinstance(blueprint, Blueprint) else Graph([], [])
+    unknown = [node for node in nodes if node not in graph.nodes]
+    if unknown:
+        raise InputError(f"There is no step “{unknown[0]}” to pause before.", field)
+
+
+def _why(execution_id: int) -> str | None:
+    rows = WorkflowExecution.objects.select_related("workflow", "version", "paused_by")
+    execution = rows.defer(*HEAVY, *DEFINITIONS).get(pk=execution_id)
+    if execution.is_final:
+        return None
+    state = fold(execution.entries.told().order_by("seq"))
+    return plain(why(execution, graph_of(execution), state)) or None
+
+
+def address_of(request: HttpRequest, execution_id: int) -> str:
+    """Where it is read."""
+    return f"{request.path.partition('/api/')[0]}/api/executions/{execution_id}"
+
+
 def execution_for(request: HttpRequest, execution_id: int, verb: Verb) -> WorkflowExecution:
     """The execution, if this user may `verb` its workflow. Raises Http404 or PermissionDenied."""
     user = user_of(request)
     rows = WorkflowExecution.objects.filter(visible(user, "workflow__"), pk=execution_id)
-    execution = rows.select_related("workflow").defer(*HEAVY, "workflow__draft").first()
+    execution = rows.select_related("workflow", "version").defer(*HEAVY, *DEFINITIONS).first()
     if execution is None:
         raise Http404(f"There is no execution {execution_id}.")
     if not can(user, verb, execution.workflow):

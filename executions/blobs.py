@@ -154,26 +154,34 @@ def forget(execution_ids: Iterable[int]) -> None:
 
 
 def is_small(value: Any, limit: int = SMALL_BYTES) -> bool:
-    """Whether it may be handled on the event loop. Stops looking as soon as it is not; what is no JSON is not small."""
-    todo = [value]
-    while todo and limit >= 0:
+    """Whether it may be handled on the event loop."""
+    return weight(value, limit) <= limit
+
+
+def weight(value: Any, limit: int = SMALL_BYTES) -> int:
+    """About how many bytes of JSON a value is, as long as that is no more than `limit`: then it stops looking.
+
+    What is no JSON weighs more than any limit: nobody knows how long its text takes.
+    """
+    total, todo = 0, [value]
+    while todo and total <= limit:
         value = todo.pop()
         if isinstance(value, str):
-            limit -= len(value) + 2
+            total += len(value) + 2
         elif isinstance(value, dict):
-            limit -= 16 * len(value)
-            if limit >= 0:
+            total += 16 * len(value)
+            if total <= limit:
                 todo.extend(value)
                 todo.extend(value.values())
         elif isinstance(value, list | tuple):
-            limit -= 4 * len(value)
-            if limit >= 0:
+            total += 4 * len(value)
+            if total <= limit:
                 todo.extend(value)
         elif isinstance(value, int):
-            limit -= 8 + value.bit_length() // 3
+            total += 8 + value.bit_length() // 3
         elif value is not None and not isinstance(value, float):
-            return False
-    return limit >= 0
+            return limit + 1
+    return total
 
 
 def said(size: int) -> str:

@@ -4,14 +4,16 @@ database, the making and cancelling inside the transaction in which their parent
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
-from executions import ending
+from executions import blobs, ending, large
+from executions.blobs import NotReadable, TooLarge
 from executions.family import Family, Order, Survey
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from workflows.blueprint import blueprint_of
@@ -43,10 +45,18 @@ def make(orders: Iterable[tuple[int, Order]]) -> set[int]:
         except Refusal as refusal:
             refused.add(execution_id)
             _refuse(parent, order, str(refusal))
-    WorkflowExecution.objects.bulk_create(made)
+    _insert(made)
     first = [ExecutionLog(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data={"by": None}) for row in made]
     ExecutionLog.objects.bulk_create(first)
     return refused
+
+
+def _insert(made: Sequence[WorkflowExecution]) -> None:
+    small = {id(row) for row in made if blobs.is_small(row.input_data)}
+    WorkflowExecution.objects.bulk_create([row for row in made if id(row) in small])
+    for row in made:
+        if id(row) not in small:
+            large.insert(row)
 
 
 def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
@@ -105,17 +115,31 @@ def count(rows: QuerySet[WorkflowExecution]) -> Survey:
 
 def gather(execution_id: int, family: Family) -> dict[str, Any]:
     """What the step's resume gets, once no child lives any more."""
-    names = ("item_index", "pk", "status", "output_data", "error_message")
-    rows = _of(execution_id, family).order_by("item_index").values_list(*names)
-    if isinstance(family.outcome, Call):
-        _, pk, status, output, error = rows.get()
-        return {"execution": pk, "status": status, "output": output, "error": error}
-    items, failed = [], []
-    for index, _, status, output, error in rows.iterator(chunk_size=1_000):
-        items.append(output if status == ExecutionStatus.COMPLETED else None)
-        if status != ExecutionStatus.COMPLETED:
-            failed.append({"index": index, "error": error})
-    return {"items": items, "failed": failed, "count": family.total}
+    names = ("item_index", "status", "output_data", "output_blobs", "error_message")
+    rows = _of(execution_id, family).order_by("item_index").only(*names)
+    try:
+        if isinstance(family.outcome, Call):
+            row = rows.get()
+            return {"execution": row.pk, "status": row.status, "output": _output(row), "error": row.error_message}
+        return _gathered(rows.iterator(chunk_size=100), family.total)
+    except (TooLarge, NotReadable) as error:
+        return {"refused": error.message}
+
+
+def _gathered(rows: Iterable[WorkflowExecution], total: int) -> dict[str, Any]:
+    items, failed, size, limit = [], [], 0, settings.ENGINE["DATA_BYTES"]
+    for row in rows:
+        items.append(_output(row))
+        if row.status != ExecutionStatus.COMPLETED:
+            failed.append({"index": row.item_index, "error": row.error_message})
+        size += blobs.weight(items[-1], limit)
+        if size > limit:  # before the memory is full
+            raise TooLarge(size, limit)
+    return {"items": items, "failed": failed, "count": total}
+
+
+def _output(row: WorkflowExecution) -> Any:
+    return large.output_of(row) if row.status == ExecutionStatus.COMPLETED else None
 
 
 def _of(execution_id: int, family: Family) -> QuerySet[WorkflowExecution]:
@@ -134,6 +158,13 @@ def family_of(execution_id: int) -> WorkflowExecution | None:
         family = WorkflowExecution.objects.live().filter(Q(pk=root) | Q(root=root)).order_by("pk")
         list(family.select_for_update(no_key=True).values_list("pk", flat=True))
     return execution
+
+
+def below(executions: Collection[int]) -> set[int]:
+    """All that live in the families of these."""
+    told = WorkflowExecution.objects.filter(pk__in=executions).values_list("root", "pk")
+    roots = {root or pk for root, pk in told}
+    return set(WorkflowExecution.objects.live().filter(root__in=roots).values_list("pk", flat=True))
 
 
 def cancel_all(execution_id: int) -> None:

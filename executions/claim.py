@@ -13,17 +13,22 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Max, Sum, TextField
+from django.db.models.functions import Cast, Length
 from django.utils import timezone
 
 from executions import children
 from executions.aftermath import record
+from executions.blobs import NotReadable, is_small, weight
 from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
 from executions.family import Family, Survey
+from executions.large import filled, input_of
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
+from executions.models.execution import ExecutionQuerySet
 from executions.slots import is_limited, key_of
+from executions.workshop import LINE_LENGTH
 from workflows.blueprint import Blueprint, blueprint_of
-from workflows.errors import DefinitionError, InputError, WorkflowExecutionError
+from workflows.errors import DefinitionError, InputError, StepstreamError, WorkflowExecutionError
 from workflows.graph import Graph
 from workflows.models import Workflow
 from workflows.models.workflow import Priority
@@ -40,9 +45,11 @@ class Held:
     fence: int
     nudges: int
     given: dict[str, Any]
-    blueprint: Blueprint | DefinitionError  # the latter where somebody changed a version by hand
+    blueprint: Blueprint | StepstreamError  # the latter where a version was changed by hand, or a file is gone
     entries: Sequence[ExecutionLog | Entry]
     last_seq: int
+    weight: int = 0  # bytes of its data, roughly, as far as blobs.weight() counts
+    logged: int = 0  # bytes of its log lines, roughly
     parent_id: int | None = None
     has_slot: bool | None = None
     time_limit_s: int | None = None
@@ -163,23 +170,41 @@ def load(fences: dict[int, int]) -> list[Held]:
         told[entry.execution_id].append(entry)
     lasts = ExecutionLog.objects.filter(execution__in=fences).values("execution").annotate(last=Max("seq"))
     last_seq = dict(lasts.order_by().values_list("execution", "last"))
-    return [
-        Held(
-            execution_id=row.pk,
-            fence=fences[row.pk],
-            nudges=row.nudges,
-            given=row.input_data,
-            blueprint=blueprint_of(row.version, row.workflow.max_parallel, row.body),
-            entries=told[row.pk],
-            last_seq=last_seq.get(row.pk, 0),
-            parent_id=row.parent_id,
-            has_slot=row.has_slot,
-            time_limit_s=None if row.parent_id else row.workflow.time_limit_s,
-            pause_before=row.pause_before,
-            time_zone=row.workflow.time_zone,
-        )
-        for row in rows
-    ]
+    return [_held(row, fences[row.pk], told[row.pk], last_seq.get(row.pk, 0)) for row in rows]
+
+
+def _held(row: WorkflowExecution, fence: int, entries: list[ExecutionLog], last_seq: int) -> Held:
+    held = Held(
+        execution_id=row.pk,
+        fence=fence,
+        nudges=row.nudges,
+        given=row.input_data,
+        blueprint=blueprint_of(row.version, row.workflow.max_parallel, row.body),
+        entries=entries,
+        last_seq=last_seq,
+        logged=_logged(row.pk, last_seq - len(entries)),
+        parent_id=row.parent_id,
+        has_slot=row.has_slot,
+        time_limit_s=None if row.parent_id else row.workflow.time_limit_s,
+        pause_before=row.pause_before,
+        time_zone=row.workflow.time_zone,
+    )
+    try:
+        held.given = input_of(row)
+        held.entries = [filled(entry) for entry in entries]
+    except NotReadable as error:
+        held.blueprint = error
+    held.weight = weight([held.given, [entry.added or entry.data for entry in held.entries]])
+    return held
+
+
+def _logged(execution_id: int, lines: int) -> int:
+    """Only where there are so many that it matters."""
+    if lines * LINE_LENGTH <= settings.ENGINE["LOG_BYTES"]:
+        return 0
+    logged = ExecutionLog.objects.filter(execution=execution_id, kind=Kind.LOGGED)
+    total = logged.aggregate(total=Sum(Length(Cast("data", TextField()))))["total"]
+    return int(total or 0)
 
 
 Refused = WorkflowExecutionError | InputError
@@ -192,7 +217,9 @@ def open_all(openings: Sequence[Opening]) -> list[Held | Queued | Refused]:
     workflows = Workflow.objects.runnable().select_related("published").in_bulk({item.workflow_id for item in openings})
     results: list[Held | Queued | Refused] = [_opened(item, workflows.get(item.workflow_id)) for item in openings]
     for place, (item, held) in enumerate(zip(openings, results, strict=True)):
-        if isinstance(held, Held) and is_limited(workflow := workflows[item.workflow_id]):
+        if not isinstance(held, Held):
+            continue
+        if is_limited(workflow := workflows[item.workflow_id]) or not is_small(held.given):
             results[place] = _queued(item, held, workflow)
     made = [(item, held) for item, held in zip(openings, results, strict=True) if isinstance(held, Held)]
     missing = [(item, held) for item, held in made if item.tries <= 1 or not _is_there(item, held)]
@@ -202,7 +229,7 @@ def open_all(openings: Sequence[Opening]) -> list[Held | Queued | Refused]:
 
 
 def _queued(item: Opening, held: Held, workflow: Workflow) -> Queued:
-    """Whoever has to wait for a slot begins as any that was submitted."""
+    """Who has to wait for a slot, or brings much, begins as any that was submitted."""
     found = WorkflowExecution.objects.filter(
         workflow=workflow, created_at=item.at, slot_key=key_of(workflow, held.given)
     )
@@ -231,8 +258,9 @@ def _opened(item: Opening, workflow: Workflow | None) -> Held | Refused:
         given = blueprint.checked(item.given)
     except InputError as error:
         return error
-    limit, zone = workflow.time_limit_s, workflow.time_zone
-    return Held(0, 1, 0, given, blueprint, [item.queued()], 1, time_limit_s=limit, time_zone=zone)
+    held = Held(0, 1, 0, given, blueprint, [item.queued()], 1, weight(given))
+    held.time_limit_s, held.time_zone = workflow.time_limit_s, workflow.time_zone
+    return held
 
 
 def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) -> None:
@@ -313,14 +341,21 @@ def hand_back(owner: str, *executions: int) -> int:
     """Makes what we hold due for whoever is next: these, or all of it."""
     rows = WorkflowExecution.objects.owned_by(owner)
     rows = rows.filter(pk__in=executions) if executions else rows
-    return rows.update(owner=None, status=ExecutionStatus.PENDING, due_at=timezone.now())
+    return _held_and_updated(rows, owner=None, status=ExecutionStatus.PENDING, due_at=timezone.now())
 
 
 def release_dead(owners: Iterable[str]) -> int:
     """Makes what dead owners held due at once; the number of executions."""
     now = timezone.now()
     lost = WorkflowExecution.objects.live().filter(owner__in=list(owners), due_at__gt=now)
-    return lost.update(due_at=now)
+    return _held_and_updated(lost, due_at=now)
+
+
+def _held_and_updated(rows: ExecutionQuerySet, **changes: Any) -> int:
+    """In the order in which everybody locks more than one of them: an UPDATE alone has none."""
+    with transaction.atomic():
+        held = list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+        return rows.update(**changes) if held else 0
 
 
 def _parts(ids: Collection[int], size: int = 500) -> Iterable[list[int]]:

@@ -79,7 +79,8 @@ class Ledger:
         elif entry.kind == "repaired" and "output" in entry.data:
             self._end(entry.node, _packed(entry), state)
         elif entry.kind == "repaired" and "input" in entry.data:
-            self.incoming[entry.node] = entry.data["input"]
+            whole: Data | None = getattr(entry, "added", None)
+            self.incoming[entry.node] = entry.data["input"] if whole is None else whole
 
     def seen_by(self, entry: Entry, state: State) -> Data:
         """The data that a step sees or saw; for a reused one, what it would have seen."""

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from executions import blobs, children, claim, ending, live, slots, story
+from executions import blobs, children, claim, ending, large, live, slots, story
 from executions.aftermath import record
 from executions.claim import Held, Opening, Queued
 from executions.large import input_of, output_of
@@ -60,10 +60,11 @@ class WorkflowEngine:
         execution is returned as such. Cancelling the caller leaves the execution to the workers.
         """
         worker = await worker_for_caller()
-        opening = Opening(known(workflow_id), _checked(input_data), worker.owner, by)
+        given = _checked(input_data) if blobs.is_small(input_data) else await asyncio.to_thread(_checked, input_data)
+        opening = Opening(known(workflow_id), given, worker.owner, by)
         begun = await self._opened(worker, opening)
         closing = await worker.walk(begun) if isinstance(begun, Held) else None
-        if closing is None or closing.completed_at is None:
+        if closing is None or closing.completed_at is None or closing.output_blobs:
             await self._await_end(worker, begun.execution_id)
             return await worker.journal.run(_result, begun.execution_id)
         return _ended(begun.execution_id, closing.status, closing.output, closing.error, closing.error_message)
@@ -127,6 +128,7 @@ class WorkflowEngine:
         by: Any = None,
         from_node: str | None = None,
         pause_before: Sequence[str] = (),
+        idempotency_key: str | None = None,
     ) -> int:
         """The same version as a new execution that names the old one: on the same input, or on `input_data`.
 
@@ -136,13 +138,14 @@ class WorkflowEngine:
         old = _rerunnable(execution_id)
         if from_node is None:
             given = input_of(old) if input_data is None else input_data
-            return self.submit(old.workflow_id, given, by=by, retry_of=old, pause_before=pause_before)
+            how: dict[str, Any] = {"by": by, "retry_of": old, "pause_before": pause_before}
+            return self.submit(old.workflow_id, given, idempotency_key=idempotency_key, **how)
         if input_data is not None:
             raise WorkflowExecutionError("Another input changes every step: run it again from the beginning.")
         entries = list(old.entries.told().order_by("seq"))
         reused = reused_entries(entries, _plan(old, fold(entries), from_node).reused)
-        how: dict[str, Any] = {"by": by, "retry_of": old, "pause_before": pause_before, "reused": reused}
-        return self.submit(old.workflow_id, input_of(old), **how)
+        how = {"by": by, "retry_of": old, "pause_before": pause_before, "reused": reused}
+        return self.submit(old.workflow_id, input_of(old), idempotency_key=idempotency_key, **how)
 
     def rerun_plan(self, execution_id: int, from_node: str | None = None) -> Plan:
         """What run_again() would reuse and run, and what of that has effects outside. Raises as it does."""
@@ -285,6 +288,8 @@ def _record(row: WorkflowExecution, reused: Sequence[Reused] = ()) -> int:
             for seq, (node, attempt, data) in enumerate(reused, 2)
         ]
         ExecutionLog.objects.bulk_create(entries)
+        if reused and row.retry_of_id:
+            large.copy(row.retry_of_id, row.pk, (data for _, _, data in reused))
         transaction.on_commit(live.ring_engines)
     return row.pk
 
@@ -300,7 +305,7 @@ def _ring_later(execution: WorkflowExecution) -> None:
 
 def _checked(input_data: Any) -> dict[str, Any]:
     given = {} if input_data is None else input_data
-    return require_object(given, max_bytes=settings.ENGINE["INPUT_BYTES"])
+    return require_object(given, max_bytes=settings.ENGINE["DATA_BYTES"])
 
 
 def _workflow(workflow_id: Any, version: WorkflowVersion | None) -> Workflow:

@@ -29,6 +29,7 @@ class Entry:
     took_ms: int | None = None
     at: datetime = field(default_factory=timezone.now)
     seq: int = 0
+    added: Any = None  # of a completed step: the whole, where `data` names files for a part of it
 
     def row(self, execution_id: int, as_time: TimeForm) -> tuple[Any, ...]:
         """The values of INSERT."""

@@ -1,14 +1,17 @@
-"""The children of one step while its execution is in somebody's hands: which are to be made, and when they are all
-through. Pure: no Django; children.py knows the rows.
+"""The children of a step while its execution is in somebody's hands: which are to be made, and when they are all
+through. No Django; children.py knows the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from workflows.steps.base import Call, Each
+
+LINGER_S = 2.0  # how long an execution stays in memory after the last sign of a child
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +63,41 @@ class Family:
 
     def gave_up(self, survey: Survey) -> bool:
         return isinstance(self.outcome, Each) and self.outcome.stop_on_failure and survey.bad > 0
+
+
+class Families:
+    """All of one execution, by step. `quiet` is called when none has stirred for LINGER_S."""
+
+    def __init__(self, quiet: Callable[[], None]) -> None:
+        self._quiet = quiet
+        self._by_node: dict[str, Family] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def now(self) -> list[Family]:
+        return list(self._by_node.values())
+
+    @property
+    def are_lively(self) -> bool:
+        return bool(self._by_node) and self._timer is not None
+
+    def add(self, family: Family) -> None:
+        self._by_node[family.node] = family
+        self.stir()
+
+    def drop(self, node: str) -> bool:
+        return self._by_node.pop(node, None) is not None
+
+    def stir(self) -> None:
+        """A child has shown itself."""
+        self.stop()
+        self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._calm_down)
+
+    def stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _calm_down(self) -> None:
+        self._timer = None
+        self._quiet()

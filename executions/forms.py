@@ -143,7 +143,8 @@ class FieldsForm(Given):
             self.add_error(None, text)
         try:
             read = fields.read(self.asked, self._texts())
-            self.given = {**self.cleaned_data.get("beside", {}), **read}
+            whole = {**self.cleaned_data.get("beside", {}), **read}
+            self.given = values.require_object(whole, "Input", max_bytes=settings.ENGINE["INPUT_BYTES"])
         except InputError as error:
             self.refuse(error)
 

@@ -53,6 +53,7 @@ class Closing:
     steps_total: int
     entries: list[Entry] = field(default_factory=list)
     output: Any = None
+    output_blobs: Any = None
     error: dict[str, Any] | None = None
     error_message: str = ""
     completed_at: datetime | None = None
@@ -241,9 +242,12 @@ def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost]:
 def held_fences(units: Sequence[Unit]) -> dict[int, int]:
     """The executions' fences, locked until COMMIT. Nothing else keeps a worker that lost its lease from writing.
 
-    Parents too, and in the order of their numbers, so that two who write to one family cannot wait for each other.
+    Parents too, and what is to be cancelled below, in the order of their numbers, so that two who write to one family
+    cannot wait for each other.
     """
     touched = {unit.execution_id for unit in units} | {unit.parent_id for unit in units if unit.parent_id}
+    if bereft := [unit.execution_id for unit in units if unit.orphaned]:
+        touched |= children.below(bereft)
     rows = WorkflowExecution.objects.filter(pk__in=touched).order_by("pk")
     return dict(rows.select_for_update(no_key=True).values_list("pk", "fence"))
 
@@ -251,7 +255,7 @@ def held_fences(units: Sequence[Unit]) -> dict[int, int]:
 TABLE = WorkflowExecution._meta.db_table
 CLOSE_ROW = (
     f"UPDATE {TABLE} SET status = %s, owner = NULL, due_at = %s, steps_done = %s, steps_total = %s, output_data = %s, "
-    "error = %s, error_message = %s, completed_at = %s WHERE id = %s"
+    "output_blobs = %s, error = %s, error_message = %s, completed_at = %s WHERE id = %s"
 )
 UNLESS_CANCELLED = " AND cancel_requested_at IS NULL"
 UNLESS_NUDGED = " AND nudges = %s"
@@ -275,6 +279,7 @@ def _row_values(closing: Closing) -> list[Any]:
         closing.steps_done,
         closing.steps_total,
         as_json(closing.output),
+        as_json(closing.output_blobs),
         as_json(closing.error),
         closing.error_message,
         as_time(closing.completed_at),

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
+
+from executions.blobs import TooLarge
 from executions.data import Data, pack
 from executions.entry import Entry, as_json
+from executions.large import stowed
 from executions.models import Kind, WaitKind
 from executions.workshop import LINE_LENGTH, TIMED_OUT, Ended, StillRunning
 from workflows.errors import InputError, WorkflowStepError
@@ -19,6 +23,7 @@ from workflows.policy import Policy
 from workflows.steps.base import Call, Done, Each, Wait
 from workflows.values import clean, clean_text
 
+MOST_MS = 2**31 - 1  # what the journal's column holds: a wait of 25 days and longer has taken so long
 TRACE_LENGTH = 20_000  # characters, its end
 
 
@@ -34,12 +39,34 @@ class Setting:
     is_stopping: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A large output, kept before its entry is written: the entry's data, and what was added as a whole."""
+
+    data: Data
+    added: Data
+    handle: str
+
+    def __repr__(self) -> str:
+        return f"Done(…, {self.handle!r})"
+
+
+def keep(execution_id: int, incoming: Data, done: Done) -> Kept:
+    """In a thread: what costs time with a large output. Raises InputError, TooLarge and NotWritten."""
+    output = clean(dict(done.output))
+    size, limit = len((as_json({**incoming, **output}) or "").encode()), settings.ENGINE["DATA_BYTES"]
+    if size > limit:
+        raise TooLarge(size, limit)
+    packed = pack(incoming, output, done.handle)
+    return Kept(stowed(execution_id, packed), packed["added"], done.handle)
+
+
 def entry_for(ended: Ended, setting: Setting) -> Entry:
     try:
         entry = _entry_for(ended, setting)
     except Exception as error:  # the output cannot be kept, and that is the step's failure
         entry = _failed(error, ended, setting)
-    entry.at = ended.at
+    entry.at, entry.took_ms = ended.at, None if entry.took_ms is None else min(entry.took_ms, MOST_MS)
     return entry
 
 
@@ -49,6 +76,8 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
     match ended.outcome:
         case Done(output=Mapping() as output, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, pack(incoming, clean(dict(output)), handle), ended.took_ms)
+        case Kept(data=data, added=added, handle=handle) if handle in handles:
+            return Entry(Kind.COMPLETED, *told, data, ended.took_ms, added=added)
         case Wait() | Each() | Call() as outcome:
             return Entry(Kind.WAITED, *told, _waited(outcome))
         case error if ended.was_stopped == TIMED_OUT and isinstance(error, BaseException):
@@ -142,10 +171,6 @@ def _details(details: dict[str, Any]) -> dict[str, Any]:
 
 class StepTimeout(Exception):
     """The step took longer than its time limit."""
-
-
-class ExecutionTimeout(Exception):
-    """The execution took longer than its time limit."""
 
 
 class WorkerLost(Exception):

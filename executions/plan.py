@@ -14,16 +14,17 @@ NOTHING = Graph([], [])
 
 def graph_of(execution: WorkflowExecution) -> Graph:
     """What it walks."""
-    blueprint = _blueprint(execution)
+    blueprint = blueprint_for(execution)
     return blueprint.graph if blueprint else NOTHING
 
 
 def drawn_of(execution: WorkflowExecution) -> Graph:
     """The same, and the bodies that run once for each item."""
-    blueprint = _blueprint(execution)
+    blueprint = blueprint_for(execution)
     return blueprint.drawn if blueprint else NOTHING
 
 
-def _blueprint(execution: WorkflowExecution) -> Blueprint | None:
+def blueprint_for(execution: WorkflowExecution) -> Blueprint | None:
+    """None where its version cannot be read."""
     found = blueprint_of(execution.version, execution.workflow.max_parallel, execution.body)
     return found if isinstance(found, Blueprint) else None

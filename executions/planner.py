@@ -64,6 +64,8 @@ class State:
     seq: int = 0
     status: str | None = None
     started: bool = False
+    starts: int = 0  # of steps, every attempt counted
+    is_log_full: bool = False
     cancel_requested: bool = False
     paused_at: datetime | None = None
     pause: dict[str, Any] = field(default_factory=dict)  # {"by", "before"?} of the last one
@@ -93,6 +95,7 @@ class State:
                 self.paused_at, self.expires_at = None, _moment(data.get("expires_at"))
             case "limited":
                 self.failure = self.failure or data.get("error")
+                self.is_log_full = self.is_log_full or data.get("limit") == "log"
             case "finished":
                 self.status = data["status"]
                 self.failure = self.failure or data.get("error")  # where the engine itself gave up
@@ -117,6 +120,7 @@ class State:
         if entry.kind == "started":
             node.started_at, node.until, node.waits_for, node.answer = entry.at, None, None, None
             node.has_lapsed = False
+            self.starts += 1
         elif entry.kind in ("waited", "retried"):
             self._wait(node, entry)
         elif entry.kind == "answered":

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
-from executions import slots
+from executions import blobs, large, slots
 from executions.data import Data, Ledger, pack
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from executions.models.execution import FAR_FUTURE
@@ -58,8 +58,8 @@ def _entry(execution: WorkflowExecution, repair: Repair, by: Any) -> ExecutionLo
     refusal = _refusal(execution, blueprint)
     if refusal or not isinstance(blueprint, Blueprint):
         raise WorkflowExecutionError(f"Execution {execution.pk} cannot be repaired: {refusal}", execution.pk)
-    state, ledger = State(), Ledger(blueprint.graph, execution.input_data)
-    for told in execution.entries.told().order_by("seq"):
+    state, ledger = State(), Ledger(blueprint.graph, large.input_outline(execution))
+    for told in map(large.outlined, execution.entries.told().order_by("seq")):
         ledger.apply(told, state)
         state.apply(told)
     data: Data = {"by": by.get_username() if by else None, "reason": repair.reason}
@@ -69,8 +69,15 @@ def _entry(execution: WorkflowExecution, repair: Repair, by: Any) -> ExecutionLo
     if node_id is None:
         return ExecutionLog(execution=execution, kind=Kind.REPAIRED, data=data)
     attempt = _failed_step(state, node_id).attempt
-    data |= _change(blueprint, node_id, ledger.incoming[node_id], repair)
+    change = _change(blueprint, node_id, blobs.whole(ledger.incoming[node_id]), repair)
+    data |= _stowed(execution.pk, change)
     return ExecutionLog(execution=execution, kind=Kind.REPAIRED, node=node_id, attempt=attempt, data=data)
+
+
+def _stowed(execution_id: int, change: Data) -> Data:
+    if "output" in change:
+        return {"output": large.stowed(execution_id, change["output"])}
+    return large.stowed(execution_id, change, "input") if "input" in change else change
 
 
 def _refusal(execution: WorkflowExecution, blueprint: Any) -> str:

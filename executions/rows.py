@@ -22,12 +22,17 @@ from django.utils import timezone
 from django.utils.html import format_html, strip_spaces_between_tags
 from django.utils.safestring import SafeString, mark_safe
 
-from executions.models import ExecutionWait, WorkflowExecution
+from executions.models import ExecutionWait, WaitKind, WorkflowExecution
+from executions.words import STATUS, Sentence
 from workflows.usual import usual
 
+AWAITED: dict[str, str] = {WaitKind.APPROVAL: "For an approval", WaitKind.CALLBACK: "For a call"}
 SLOW = 1.95  # times the usual, from which on a row says so
 LIVE_STEP = 25  # percent by which the bar of a live row grows in what the server sends
-FACTS = ("pk", "status", "created_at", "started_at", "completed_at", "cancel_requested_at", "workflow")
+FACTS = (
+    *("pk", "status", "created_at", "started_at", "completed_at", "cancel_requested_at", "workflow"),
+    *("paused_at", "has_slot"),
+)
 NAMED = {
     "name": F("workflow__name"),
     "archived_at": F("workflow__archived_at"),
@@ -35,6 +40,7 @@ NAMED = {
     "part": F("version__note"),  # of a draft: which part was tried
     "by": F("started_by__username"),
     "cancelled_by": F("cancel_requested_by__username"),
+    "paused_by_name": F("paused_by__username"),
     "cause": Left("error_message", 240),
     "failed_step": Cast(KT("error__step_name"), CharField()),
 }
@@ -58,7 +64,7 @@ class Against:
 class Row:
     """`draft`: "draft, up to Shout", empty for a published version. `took_ms` only of what has ended.
 
-    `wait`: (until when, for what) of the open wait that ends first.
+    `why`: why it does not go on, shortly; empty where it does. `word`: of its state, where that is not its status.
     """
 
     pk: int
@@ -70,11 +76,11 @@ class Row:
     created_at: datetime
     started_at: datetime | None
     is_final: bool
-    is_cancelling: bool
     cancelled_by: str | None
     cause: str
     failed_step: str
-    wait: tuple[datetime | None, str] | None
+    why: Sentence
+    word: str
     took_ms: float | None
     against: Against | None
 
@@ -123,14 +129,42 @@ def _row(facts: dict[str, Any], usual_ms: float | None, wait: Any, now: datetime
         created_at=facts["created_at"],
         started_at=begun,
         is_final=is_final,
-        is_cancelling=facts["cancel_requested_at"] is not None and not is_final,
         cancelled_by=facts["cancelled_by"],
         cause=facts["cause"],
         failed_step=facts["failed_step"] or "",
-        wait=wait,
+        why=() if is_final else _why(facts, wait),
+        word="" if is_final else _word(facts),
         took_ms=took_ms if is_final else None,
         against=_against(took_ms, usual_ms, is_final) if took_ms is not None and usual_ms else None,
     )
+
+
+def _word(facts: dict[str, Any]) -> str:
+    if facts["cancel_requested_at"]:
+        return STATUS["cancelling"]
+    if facts["paused_at"]:
+        return "Pausing…" if facts["status"] == "running" else "Paused"
+    return ""
+
+
+def _why(facts: dict[str, Any], wait: ExecutionWait | None) -> Sentence:
+    """As why.py says it, as far as a row for which nothing more is read can say it."""
+    if facts["cancel_requested_at"]:
+        return ()
+    if facts["paused_at"]:
+        return (f"Paused by {facts['paused_by_name']}" if facts["paused_by_name"] else "Paused before a step",)
+    if facts["has_slot"] is False:
+        return ("Waits for a slot",)
+    if wait is None:
+        return ()
+    reason = f": {wait.reason}" if wait.reason else ""
+    if wait.kind == WaitKind.CHILD:
+        return ("For executions of its own",)
+    if wait.kind == WaitKind.RETRY and wait.due_at:
+        return ("Failed; tries again ", wait.due_at)
+    if wait.due_at:
+        return ("Until ", wait.due_at, reason)
+    return (f"{AWAITED.get(wait.kind, 'For an answer')}{reason}",)
 
 
 def _against(took_ms: float, usual_ms: float, is_final: bool) -> Against:
@@ -146,9 +180,10 @@ def _against(took_ms: float, usual_ms: float, is_final: bool) -> Against:
     )
 
 
-def _waits(waiting: list[int]) -> dict[int, tuple[datetime | None, str]]:
-    found: dict[int, tuple[datetime | None, str]] = {}
+def _waits(waiting: list[int]) -> dict[int, ExecutionWait]:
+    """Of each the open wait that ends first."""
+    found: dict[int, ExecutionWait] = {}
     waits = ExecutionWait.objects.open().filter(execution__in=waiting).order_by(F("due_at").asc(nulls_last=True), "pk")
-    for execution_id, due_at, reason in waits.values_list("execution", "due_at", "reason"):
-        found.setdefault(execution_id, (due_at, reason))
+    for wait in waits.only("execution", "kind", "due_at", "reason"):
+        found.setdefault(wait.execution_id, wait)
     return found

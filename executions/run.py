@@ -10,35 +10,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
+from time import perf_counter
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.utils import timezone
 
-from executions import claim, planner
+from executions import blobs, claim, limits, planner
+from executions.alarm import Alarm, deadline, due, has_timed_out, next_due
 from executions.data import Ledger
 from executions.entry import Entry
-from executions.family import Family
+from executions.family import Families, Family
 from executions.journal import Closing, Journal, OwnershipLost, Unit
 from executions.models import ExecutionStatus, ExecutionWait, Kind, WaitKind
-from executions.models.execution import CANCELLED_BY_USER, FAR_FUTURE
-from executions.outcome import ExecutionTimeout, Setting, WorkerLost, entry_for, shape, timed_out
+from executions.models.execution import CANCELLED_BY_USER
+from executions.outcome import Setting, WorkerLost, entry_for, keep, timed_out
 from executions.planner import Finish, GiveUp, Move, Pause, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.tracing import current_execution
-from executions.workshop import TIMED_OUT, Ended, Line, Workshop
+from executions.workshop import TIMED_OUT, Ended, Line, Workshop, caught
 from workflows.blueprint import Blueprint
 from workflows.errors import WorkflowStepError
-from workflows.steps.base import Call, Each, StepContext, Wait
+from workflows.steps.base import Call, Done, Each, StepContext, Wait
 from workflows.values import clean, copied
 
 log = logging.getLogger(__name__)
-
-A_DAY_S = 86_400.0
-LINGER_S = 2.0  # how long an execution stays in memory after the last sign of a child
 
 
 class Host(Protocol):
@@ -67,14 +68,18 @@ class Run:
         self.closing: Closing | None = None  # how it was let go, once it is
         self._held = held
         self._pause_before = list(held.pause_before)
-        self._families: dict[str, Family] = {}
-        self._lingering, self._sign = False, 0
-        self._workshop = Workshop(host.in_thread)
+        self._weight, self._logged = held.weight, held.logged  # bytes, roughly
+        self._families = Families(self._ring)
+        self._workshop = Workshop(host.in_thread, self._keep)
+        self._alarm = Alarm(self.nudge)
         self._unit = self._new_unit()
         self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
         self._nudged = bool(held.nudges) or self.state.started  # what was done to it before the claim
         self._is_lost = False
+
+    def _ring(self) -> None:
+        self._workshop.bell.set()
 
     # What others may call, on the loop's thread
 
@@ -91,7 +96,7 @@ class Run:
         """To rest or end; `closing` then says which. Cancelled: it hands the execution back. Raises OwnershipLost."""
         working_for = current_execution.set(self.execution_id)
         try:
-            self._take_over()
+            await self._take_over()
             while self.closing is None:
                 await self._look()
                 self._plan()
@@ -104,11 +109,13 @@ class Run:
             raise
         finally:
             self._workshop.close()
+            self._alarm.stop()
+            self._families.stop()
             current_execution.reset(working_for)
 
     # Plan
 
-    def _take_over(self) -> None:
+    async def _take_over(self) -> None:
         """Steps that ran when their owner was lost run again, under the same idempotency key."""
         lost = [node for node in self.state.active if self.state.nodes[node].status == "running"]
         if lost:
@@ -117,34 +124,36 @@ class Run:
         for node_id in lost:
             self._miss(node_id)
         for node_id in list(self.state.active):
-            self._watch(node_id)
-        if self.state.expires_at:
-            self._wake_at(self.state.expires_at)
+            await self._watch(node_id)
+        self._alarm.set(self.state.expires_at)
 
     def _miss(self, node_id: str) -> None:
         """Its time was over before anybody took it up again."""
-        node, deadline, now = self.state.nodes[node_id], self._deadline(node_id), timezone.now()
-        if deadline and now >= deadline:
+        node, limit, now = self.state.nodes[node_id], deadline(self.blueprint, self.state, node_id), timezone.now()
+        if limit and now >= limit:
             error = timed_out(self.blueprint.policy(node_id))
             self._note_outcome(Ended(node_id, node.attempt, error, 0, now))
 
-    def _watch(self, node_id: str) -> None:
+    async def _watch(self, node_id: str) -> None:
         """A step that waits, as its journal tells it: for its time, and for its children."""
         node = self.state.nodes[node_id]
-        if node.status == "waiting" and (until := self._due(node_id)):
-            self._wake_at(until)
-        if node.status == "waiting" and node.waits_for == WaitKind.CHILD:
-            self._regain(node_id, node.attempt)
+        if node.status == "waiting":
+            self._alarm.set(due(self.blueprint, self.state, node_id))
+            if node.waits_for == WaitKind.CHILD:
+                await self._regain(node_id, node.attempt)
 
-    def _regain(self, node_id: str, attempt: int) -> None:
-        try:
-            outcome = self.blueprint.step(node_id).fan_out(copied(self.ledger.incoming[node_id]))
-        except Exception as error:
+    async def _regain(self, node_id: str, attempt: int) -> None:
+        fan_out = partial(caught, partial(self._fanned_out, node_id))
+        outcome = fan_out() if self._is_light else await asyncio.to_thread(fan_out)
+        if isinstance(outcome, BaseException):
             self._unit.closed.append(node_id)
             self._unit.orphaned.append(node_id)
-            self._note_outcome(Ended(node_id, attempt, error, 0, timezone.now()))
+            self._note_outcome(Ended(node_id, attempt, outcome, 0, timezone.now()))
         else:
-            self._families[node_id] = Family(node_id, attempt, outcome)
+            self._families.add(Family(node_id, attempt, outcome))
+
+    def _fanned_out(self, node_id: str) -> Each | Call:
+        return self.blueprint.step(node_id).fan_out(copied(self.ledger.incoming[node_id]))
 
     async def _look(self) -> None:
         """Reads what others did, where a nudge said so."""
@@ -153,7 +162,7 @@ class Run:
         if not self._nudged:
             return
         self._nudged = False
-        families = list(self._families.values())
+        families = list(self._families.now)
         look = await self.host.journal.patiently(claim.look, self.execution_id, self.fence, families)
         if look is None:
             raise OwnershipLost
@@ -173,17 +182,17 @@ class Run:
             expires_at = self.state.expires_at
             if expires_at:  # the limit stood still
                 expires_at += timezone.now() - self.state.paused_at
-                self._wake_at(expires_at)
+                self._alarm.set(expires_at)
             data = {"by": look.paused_by, "expires_at": expires_at.isoformat() if expires_at else None}
             self._note(Entry(Kind.RESUMED, data=data))
 
     def _bring_up(self, family: Family, look: claim.Look) -> None:
         """Some of its children may have ended: others take their places, or the step goes on with what they brought."""
-        if family.node not in look.surveys or self._families.get(family.node) is not family:
+        if family not in self._families.now:  # its step was stopped, or has failed
             return
         survey = look.surveys[family.node]
         family.made = survey.last + 1
-        self._linger()
+        self._families.stir()
         if family.node in look.through:
             self._gathered(family.node, look.through[family.node])
         elif family.gave_up(survey):
@@ -192,7 +201,7 @@ class Run:
             self._unit.children += family.orders(survey.live)
 
     def _gathered(self, node_id: str, answer: Any) -> None:
-        del self._families[node_id]
+        self._families.drop(node_id)
         self._unit.closed.append(node_id)
         self._resume(node_id, answer)
 
@@ -205,7 +214,7 @@ class Run:
         if wait.kind in (WaitKind.APPROVAL, WaitKind.CALLBACK):
             data["kind"] = wait.kind
         self._unit.closed.append(wait.node)
-        if self._families.pop(wait.node, None):
+        if self._families.drop(wait.node):
             self._unit.orphaned.append(wait.node)
         self._note(Entry(Kind.ANSWERED, wait.node, wait.attempt, data))
 
@@ -217,11 +226,11 @@ class Run:
         while self._unit.closing is None:
             moves = next_moves(self.graph, self.state, self._pause_before)
             moves = [move for move in moves if not self._is_under_way(move)]
-            if not moves or (moves == [Rest()] and self._lingers()):
+            if not moves or (moves == [Rest()] and (self._workshop.is_busy() or self._lingers)):
                 return
             for move in moves:
                 self._act(move)
-            if all(isinstance(move, Start) for move in moves):
+            if all(isinstance(move, Start) for move in moves) and not self.state.is_stopping:
                 return  # nothing follows from a start before it ends
 
     def _begin(self) -> None:
@@ -229,61 +238,52 @@ class Run:
         if limit:
             expires_at = timezone.now() + timedelta(seconds=limit)
             data = {"expires_at": expires_at.isoformat()}
-            self._wake_at(expires_at)
+            self._alarm.set(expires_at)
         self._note(Entry(Kind.STARTED, data=data))
 
     def _check_times(self) -> None:
         """What runs for too long. A step that waits has its limit in its wait."""
-        now = timezone.now()
-        if self.state.expires_at and now >= self.state.expires_at and not self.state.paused_at:
-            self._expire(now)
+        now, is_going_on = timezone.now(), not (self.state.is_stopping or self.state.paused_at or self.state.status)
+        if is_going_on and self.state.expires_at and now >= self.state.expires_at:
+            self._note(limits.time_is_over(self._held.time_limit_s, now))
         for node_id in self.state.active:
             node = self.state.nodes[node_id]
-            deadline = self._deadline(node_id) if node.status == "running" else None
-            if deadline and now >= deadline:
+            limit = deadline(self.blueprint, self.state, node_id) if node.status == "running" else None
+            if limit and now >= limit:
                 self._workshop.stop(node_id, node.attempt, TIMED_OUT)
 
-    def _expire(self, now: datetime) -> None:
-        if self.state.is_stopping or self.state.status:
-            return
-        limit = self._held.time_limit_s
-        error = ExecutionTimeout(
-            f"The execution took longer than the {limit or 0:,} s that its workflow allows. The limit is in the "
-            "workflow's settings; an execution that failed by it can be repaired, and then goes on."
-        )
-        told = shape(error, None, None)
-        self._note(Entry(Kind.LIMITED, data={"limit": "time", "value": limit, "error": told}, at=now))
-
+    @property
     def _lingers(self) -> bool:
         """While children come and go quickly, letting go and taking up again would cost more than waiting here."""
-        return self._lingering and bool(self._families) and not self.state.paused_at and self.host.has_room
-
-    def _linger(self) -> None:
-        self._lingering, self._sign = True, self._sign + 1
-        self._workshop.later(LINGER_S, partial(self._stop_lingering, self._sign))
-
-    def _stop_lingering(self, sign: int) -> None:
-        if sign == self._sign:  # no other child has shown itself since
-            self._lingering = False
-            self._workshop.bell.set()
+        return self._families.are_lively and not self.state.paused_at and self.host.has_room
 
     def _write_down(self) -> None:
         """What the steps told, in its order."""
         for told in self._workshop.heard():
             if isinstance(told, Line):
-                data = {"level": told.level, "text": told.text}
-                self._note(Entry(Kind.LOGGED, told.node, told.attempt, data, at=told.at))
+                self._note_line(told)
             else:
                 self._note_outcome(told)
 
+    def _note_line(self, line: Line) -> None:
+        """As long as there is room: a log that grows for ever would fill the disk."""
+        limit, before = settings.ENGINE["LOG_BYTES"], self._logged
+        self._logged += len(line.text)
+        if self._logged <= limit:
+            data = {"level": line.level, "text": line.text}
+            self._note(Entry(Kind.LOGGED, line.node, line.attempt, data, at=line.at))
+        elif before <= limit and not self.state.is_log_full:
+            self._note(limits.log_is_full(limit, line.at))
+
     def _is_under_way(self, move: Move) -> bool:
+        if isinstance(move, Resume):
+            return self._workshop.is_busy(move.node)
         return isinstance(move, Stop) and self._workshop.is_stopping(move.node)
 
     def _act(self, move: Move) -> None:
         match move:
             case Start():
-                self._note(Entry(Kind.STARTED, move.node, move.attempt))
-                self._to_start.append(move)
+                self._start(move)
             case Skip():
                 self._note(Entry(Kind.SKIPPED, move.node))
             case Resume():
@@ -299,20 +299,35 @@ class Run:
             case Rest():
                 self._rest()
 
+    def _start(self, move: Start) -> None:
+        limit = settings.ENGINE["STEPS"]
+        if self.state.starts < limit:
+            self._note(Entry(Kind.STARTED, move.node, move.attempt))
+            self._to_start.append(move)
+        elif not self.state.is_stopping:
+            self._note(limits.too_many_steps(limit))
+
     def _resume(self, node_id: str, answer: Any) -> None:
-        node = self.state.nodes[node_id]
+        node, now = self.state.nodes[node_id], timezone.now()
+        took = (now - node.started_at).total_seconds() if node.started_at else 0
+        if not (self._is_light and blobs.is_small(answer)):
+            self._workshop.go_on(node_id, node.attempt, partial(self._resumed, node_id, answer), perf_counter() - took)
+            return
         try:
             outcome: Any = self._resumed(node_id, answer)
         except Exception as error:
             outcome = error
-        took = (timezone.now() - node.started_at).total_seconds() if node.started_at else 0
-        self._note_outcome(Ended(node_id, node.attempt, outcome, round(took * 1000), timezone.now()))
+        if isinstance(outcome, Done) and not blobs.is_small(outcome.output):
+            self._workshop.go_on(node_id, node.attempt, lambda: outcome, perf_counter() - took)
+            return
+        self._note_outcome(Ended(node_id, node.attempt, outcome, round(took * 1000), now))
 
     def _resumed(self, node_id: str, answer: Any) -> Any:
-        node, deadline = self.state.nodes[node_id], self._deadline(node_id)
-        if node.has_lapsed and deadline and (node.until is None or deadline < node.until):
+        """Perhaps in a thread: reads, and changes nothing."""
+        if has_timed_out(self.blueprint, self.state, node_id):
             raise timed_out(self.blueprint.policy(node_id))
-        if isinstance(answer, dict) and set(answer) == {"refused"} and node.waits_for == WaitKind.CHILD:
+        is_child = self.state.nodes[node_id].waits_for == WaitKind.CHILD
+        if is_child and isinstance(answer, dict) and set(answer) == {"refused"}:
             raise WorkflowStepError(answer["refused"])
         return self.blueprint.step(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
 
@@ -330,7 +345,7 @@ class Run:
             self._unit.children = [order for order in self._unit.children if order.node != node_id]
             self._unit.closed.append(node_id)
             if self.state.nodes[node_id].waits_for == WaitKind.CHILD:
-                self._families.pop(node_id, None)
+                self._families.drop(node_id)
                 self._unit.orphaned.append(node_id)
             self._note(Entry(Kind.CANCELLED, node_id, attempt))
 
@@ -350,23 +365,9 @@ class Run:
         self._unit.closing = closing
 
     def _rest(self) -> None:
-        times = [self._due(node_id) for node_id in self.state.active] + [self.state.expires_at]
-        due_at = FAR_FUTURE if self.state.paused_at else min((at for at in times if at), default=FAR_FUTURE)
-        closing = self._closing(ExecutionStatus.WAITING, due_at)
+        closing = self._closing(ExecutionStatus.WAITING, next_due(self.blueprint, self.state))
         closing.nudges = self.nudges
         self._unit.closing = closing
-
-    def _due(self, node_id: str) -> datetime | None:
-        """When a step that waits goes on by itself: its own time, or its limit."""
-        node = self.state.nodes[node_id]
-        if node.waits_for == WaitKind.RETRY:
-            return node.until
-        return min((at for at in (node.until, self._deadline(node_id)) if at), default=None)
-
-    def _deadline(self, node_id: str) -> datetime | None:
-        """When this attempt has taken too long."""
-        limit, started = self.blueprint.policy(node_id).timeout_s, self.state.nodes[node_id].started_at
-        return started + timedelta(seconds=limit) if limit and started else None
 
     def _closing(self, status: str, due_at: datetime) -> Closing:
         return Closing(status, due_at, self.state.steps_done, len(self.graph.nodes))
@@ -405,23 +406,23 @@ class Run:
 
     def _open_wait(self, ended: Ended, entry: Entry) -> None:
         row = ExecutionWait(execution_id=self.execution_id, node=ended.node, attempt=ended.attempt)
-        row.kind, row.due_at = self.state.nodes[ended.node].waits_for or WaitKind.TIME, self._due(ended.node)
+        row.kind = self.state.nodes[ended.node].waits_for or WaitKind.TIME
+        row.due_at = due(self.blueprint, self.state, ended.node)
         row.reason = str(entry.data.get("reason") or "")
         if isinstance(ended.outcome, Wait) and ended.outcome.ask:
             row.asks = clean(asdict(ended.outcome.ask))
         self._unit.opened.append(row)
-        if row.due_at:
-            self._wake_at(row.due_at)
+        self._alarm.set(row.due_at)
         if isinstance(ended.outcome, Each | Call):
             self._raise(Family(ended.node, ended.attempt, ended.outcome))
 
     def _raise(self, family: Family) -> None:
-        self._families[family.node] = family
-        self._linger()
+        self._families.add(family)
         if not self.state.paused_at:
             self._unit.children += family.orders()
 
     async def _commit(self) -> None:
+        await self._stow_output()
         unit, self._unit = self._unit, self._new_unit()
         if unit.is_empty:
             return
@@ -430,6 +431,13 @@ class Run:
         self._in_flight = unit
         await self.host.journal.commit(unit)
         self._settle(unit)
+
+    async def _stow_output(self) -> None:
+        """While the unit is still ours to be handed back."""
+        closing = self._unit.closing
+        if closing and closing.output is not None and not self._is_light:
+            split = partial(blobs.split, self.execution_id, closing.output, limit=sys.maxsize)
+            closing.output, closing.output_blobs = await asyncio.to_thread(split)
 
     def _new_unit(self) -> Unit:
         return Unit(self.execution_id, self.fence, parent_id=self._held.parent_id)
@@ -459,14 +467,17 @@ class Run:
     def _start_steps(self) -> None:
         starts, self._to_start = self._to_start, []
         for start in starts:
-            self._workshop.start(partial(self.blueprint.step, start.node), self._context(start))
-            if deadline := self._deadline(start.node):
-                self._wake_at(deadline)
+            context, fill = self._context(start), partial(self._fill, start.node)
+            if self._is_light:
+                fill(context)
+            make = partial(self.blueprint.step, start.node)
+            self._workshop.start(make, context, None if self._is_light else fill)
+            self._alarm.set(deadline(self.blueprint, self.state, start.node))
 
     def _context(self, start: Start) -> StepContext:
         return StepContext(
-            input=copied(self.given),
-            data=copied(self.ledger.incoming[start.node]),
+            input={},
+            data={},
             node=start.node,
             attempt=start.attempt,
             now=timezone.now(),
@@ -474,16 +485,25 @@ class Run:
             idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
         )
 
-    def _wake_at(self, until: datetime) -> None:
-        left = (until - timezone.now()).total_seconds()
-        self._workshop.later(min(max(0.0, left), A_DAY_S), lambda: self._wake(until))
+    def _fill(self, node_id: str, context: StepContext) -> None:
+        """Perhaps in a thread: what a step changes in its data must not reach another's."""
+        context.input, context.data = copied(self.given), copied(self.ledger.incoming[node_id])
 
-    def _wake(self, until: datetime) -> None:
-        """A timer of more than a day, or a clock that was set back, rings too early."""
-        if until > timezone.now():
-            self._wake_at(until)
-        else:
-            self.nudge()
+    async def _keep(self, node_id: str, outcome: Any) -> Any:
+        """A large output is worked up in a thread, so that no other execution has to wait for it."""
+        if not isinstance(outcome, Done) or not isinstance(outcome.output, Mapping):
+            return outcome
+        weight = blobs.weight(outcome.output)
+        self._weight += weight
+        if weight <= blobs.SMALL_BYTES:
+            return outcome
+        kept = partial(keep, self.execution_id, self.ledger.incoming[node_id], outcome)
+        return await asyncio.to_thread(caught, kept)
+
+    @property
+    def _is_light(self) -> bool:
+        """Everything in it taken together is small, so nothing of it has to be looked at again."""
+        return self._weight <= blobs.SMALL_BYTES
 
     # Let go
 

@@ -5,6 +5,7 @@ Nothing here depends on who looks: rights stand in the page's shell.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -117,7 +118,8 @@ def scene(
         lane(graph.nodes[node_id], state, scale, around.tallies.get(node_id), node_id in halts)
         for node_id in (graph.order if whole else busiest(state, BUSY))
     ]
-    by_id = _of_items(drawn, graph, around) | {found.node_id: found for found in seen}
+    items = _of_items(drawn, graph, around)
+    by_id = items | {found.node_id: found for found in seen}
     return Scene(
         execution_id=execution.pk,
         name=execution.workflow.name,
@@ -140,7 +142,7 @@ def scene(
         whole=whole,
         drawing=drawing,
         boxes=[(box, by_id[box.node.id]) for box in drawing.boxes] if drawing else [],
-        links=[(link, link_look(link, state, around)) for link in drawing.links] if drawing else [],
+        links=[(link, link_look(link, state, around, items)) for link in drawing.links] if drawing else [],
         asks=asked(graph, state),
     )
 
@@ -172,11 +174,16 @@ def _kept(graph: Graph, state: State) -> Kept:
     return Kept(state.steps_done, labels, len(later), outside)
 
 
-def link_look(link: Link, state: State, around: Around = NOTHING) -> str:
-    """taken, untaken (it will never be), or empty: nobody knows yet, or it depends on the item."""
+def link_look(link: Link, state: State, around: Around = NOTHING, inside: Collection[str] = ()) -> str:
+    """taken, untaken (it will never be), or empty: nobody knows yet, or it depends on the item.
+
+    `inside`: the steps of bodies.
+    """
+    source = link.edges[0].source
     if any(edge.handle == EACH for edge in link.edges):
-        tally = around.tallies.get(link.edges[0].source)
-        return "taken" if tally and tally.made else ""
+        return "taken" if source in around.tallies and around.tallies[source].made else ""
+    if source in inside:
+        return ""
     lives = [is_live(edge, state) for edge in link.edges]
     if any(lives):
         return "taken"
@@ -190,7 +197,9 @@ def _status(execution: WorkflowExecution, state: State) -> str:
         return state.status
     if not state.started:
         return "waiting" if state.paused_at else "pending"
-    return "waiting" if state.active and not state.running else "running"
+    if state.running:
+        return "running"
+    return "waiting" if state.active or state.paused_at else "running"
 
 
 def _takeover(execution: WorkflowExecution, now: datetime) -> datetime | None:

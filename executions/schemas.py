@@ -6,14 +6,48 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from ninja import Field, Schema
-from pydantic import Strict
+from pydantic import Strict, StringConstraints
 
 from executions.models import ExecutionStatus
 from workflows.schemas import Body, Moment, RowId, Text, Window
 
+NodeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
 
 class WorkflowExecuteRequest(Body):
     input_data: dict[str, Any] = Field(default={}, description="What the run starts with: a JSON object.")
+    pause_before: list[NodeId] = Field(default=[], max_length=100, description="Steps before which it pauses.")
+
+
+class PauseRequest(Body):
+    before: list[NodeId] | None = Field(
+        None, max_length=100, description="Exactly the steps before which it is to pause; absent: it pauses now."
+    )
+
+
+class RerunRequest(Body):
+    """Absent: as it was. Another input and a step to begin at exclude each other."""
+
+    input_data: dict[str, Any] | None = None
+    from_node: NodeId | None = Field(None, description="What came before this step is reused.")
+
+
+class RerunPlan(Schema):
+    """Step ids, in an order in which they can run. `outside`: those of `again` that have effects outside."""
+
+    reused: list[str]
+    again: list[str]
+    outside: list[str]
+
+
+class RepairRequest(Body):
+    """Of the failed step: another input, or an output in its place; neither: it is tried again as it is."""
+
+    node: NodeId | None = Field(None, description="Absent: the step by which it failed.")
+    reason: Text = Field("", max_length=500)
+    input_data: dict[str, Any] | None = None
+    output_data: dict[str, Any] | None = None
+    handle: NodeId | None = Field(None, description="By which the step leaves; only with an output.")
 
 
 class ExecutionResultResponse(Schema):
@@ -45,6 +79,8 @@ class ExecutionStatusResponse(ExecutionSummary):
     input_data: dict[str, Any]
     output_data: dict[str, Any] | None
     error: dict[str, Any] | None
+    paused_at: datetime | None
+    why: str | None = Field(description="Why it does not go on, in a sentence; null while it runs and once it ended.")
     version: int | None = Field(description="The number of the version that it runs; null for a draft.")
 
 
@@ -122,6 +158,10 @@ class LogWindow(Schema):
     limit: int = Field(200, ge=1, le=1000)
     after: int = Field(0, ge=0, le=2**31 - 1, description="Entries whose `seq` is greater.")
     steps: bool = Field(False, description="Only the step attempts that ended, with what they saw and made.")
+
+
+class RerunWindow(Schema):
+    from_node: NodeId | None = Field(None, description="Absent: from the beginning.")
 
 
 class ExecutionList(Schema):

@@ -28,7 +28,7 @@ def status(execution_id: int) -> dict[str, Any] | None:
         return None
     row.steps_done = row.steps_done if row.is_final else _steps_done(row)
     names = "id workflow_id status error_message error created_at started_at completed_at"
-    names += " duration_ms steps_done steps_total cancel_requested_at"
+    names += " duration_ms steps_done steps_total cancel_requested_at paused_at"
     told = {name: getattr(row, name) for name in names.split()} | {"version": row.version.number}
     return told | {"input_data": input_of(row), "output_data": output_of(row)}
 

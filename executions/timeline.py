@@ -12,7 +12,6 @@ from itertools import islice
 
 from executions.planner import NodeState, State
 from executions.tally import Tally
-from executions.words import went_on
 from workflows import steps
 from workflows.graph import Node
 
@@ -111,7 +110,7 @@ def lane(node: Node, state: State, scale: Axis, tally: Tally | None = None, halt
     status, word = SEEN[seen.status]
     is_handled = seen.status == "failed" and seen.handle is not None
     if is_handled:
-        word = f"Failed, {went_on(seen.handle or '')}"
+        word = "Failed, handled"
     going = seen.started_at if seen.status in ("running", "waiting", "answered") else None
     until = seen.until if seen.status == "waiting" else None
     x, width = _bar(seen, scale)

@@ -3,7 +3,20 @@
 from django.urls import path
 
 from executions.consumers import ExecutionViewer, ListViewer
-from executions.views import callback, data, find, items, start, steer, together, trial, waiting, watch
+from executions.views import (
+    again,
+    callback,
+    data,
+    find,
+    items,
+    repairing,
+    start,
+    steer,
+    together,
+    trial,
+    waiting,
+    watch,
+)
 
 app_name = "executions"
 
@@ -19,7 +32,10 @@ urlpatterns = [
     path("executions/<int:execution_id>/pause/", steer.pause, name="pause"),
     path("executions/<int:execution_id>/resume/", steer.resume, name="resume"),
     path("executions/<int:execution_id>/items/", items.items, name="items"),
-    path("executions/<int:execution_id>/run-again/", start.run_again, name="run_again"),
+    path("executions/<int:execution_id>/run-again/", again.run_again, name="run_again"),
+    path("executions/<int:execution_id>/again/", again.on_other_input, name="again"),
+    path("executions/<int:execution_id>/again/from/", again.from_step, name="again_from"),
+    path("executions/<int:execution_id>/repair/", repairing.repair, name="repair"),
     path("executions/<int:execution_id>/entries/", watch.entries, name="entries"),
     path("executions/<int:execution_id>/result/", watch.result, name="result"),
     path("executions/<int:execution_id>/data/", data.of_execution, name="data"),

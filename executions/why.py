@@ -114,8 +114,8 @@ def _wait(wait: ExecutionWait, graph: Graph, state: State, counted: Tallies) -> 
         case WaitKind.RETRY:
             node = state.nodes[wait.node]
             attempts = policy_of(graph.nodes[wait.node].data).attempts
-            at: Sentence = (" at ", wait.due_at) if wait.due_at else ()
-            return (f"failed: attempt {node.failures + 1} of {attempts}", *at)
+            at: Sentence = (" comes ", wait.due_at) if wait.due_at else ()
+            return (f"failed; attempt {node.failures + 1} of {attempts}", *at)
         case WaitKind.CHILD:
             return _children(counted.get(wait.node))
         case WaitKind.APPROVAL:

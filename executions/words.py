@@ -143,6 +143,9 @@ def _by(word: str, look: str) -> Callable[[Entry, dict[str, Any]], Said]:
 
 
 def _limited(entry: Entry, data: dict[str, Any]) -> Said:
+    if data.get("limit") == "log":
+        kept = f"{int(data.get('value') or 0):,} bytes are kept, further lines are not"
+        return Said("The log is full:", "waiting", f"{kept}. ENGINE_LOG_BYTES allows more")
     message = (data.get("error") or {}).get("message")
     return Said("A limit was reached:", "failed", message or f"{data.get('limit')}, {data.get('value')}")
 

@@ -23,6 +23,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from executions import children, claim, ending, presence
+from executions.housekeeping import Housekeeper
 from executions.journal import Closing, Journal, OwnershipLost
 from executions.lease import LeaseKeeper, OwnerFile
 from executions.live import ENGINES, VIEWERS, Bell
@@ -48,12 +49,14 @@ class Worker:
         self._file = OwnerFile(self.owner)
         self._keeper: LeaseKeeper | None = None
         self._is_closed = False
+        self._housekeeper = Housekeeper()
 
     # For the process that serves
 
     async def start(self) -> None:
         """Begins to look for work, once. `died` gets an exception when that ends by itself."""
         if self._sweep is None:
+            self._housekeeper.start()
             self._keep_leases()
             self._sweep = Sweep(self, self._report_death)
             await self.journal.run(presence.show, self.owner)
@@ -82,6 +85,7 @@ class Worker:
         if self._is_closed:
             return
         self._is_closed = True
+        self._housekeeper.stop()
         if _workers.get(self._loop) is self:
             del _workers[self._loop]
         if self._keeper:

@@ -1,17 +1,20 @@
 """The steps of one execution at work: a task each, and what they tell, in its order.
 
 A step is told to stop by cancelling its task. What does not stop in time, as a thread cannot, is left to its end and
-whatever it answers is refused.
+whatever it answers is refused; that it has ended at last is said in the server's log, and in the execution's while it
+is still under way.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -23,6 +26,8 @@ from django.utils import timezone
 from workflows.steps.base import Step, StepContext
 from workflows.values import clean_text
 
+log = logging.getLogger(__name__)
+
 LINE_LENGTH = 16_384  # characters
 LINES_AT_ONCE = 500  # a flood of lines becomes several units, so that it holds up nobody's commit for long
 LINES_NOW = 64
@@ -32,6 +37,8 @@ STOP_GRACE_S = 2.0  # what a step may take to end after it was told to stop
 CANCELLED, TIMED_OUT = "cancelled", "timed out"
 LEVELS = ("debug", "info", "warning", "error")
 
+Keep = Callable[[str, Any], Awaitable[Any]]
+Fill = Callable[[StepContext], None]
 InThread = Callable[[Callable[[], Any]], Future[Any]]
 
 
@@ -63,25 +70,40 @@ class Ended:
 
 
 class Workshop:
-    def __init__(self, in_thread: InThread) -> None:
+    def __init__(self, in_thread: InThread, keep: Keep) -> None:
+        """`keep` gets each step's outcome, and gives it as it shall be told."""
         self.bell = asyncio.Event()
-        self._in_thread = in_thread
+        self._in_thread, self._keep = in_thread, keep
         self._told: deque[Line | Ended] = deque()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, tuple[int, asyncio.Task[None]]] = {}  # (attempt, task)
+        self._is_closed = False
         self._stopping: dict[str, str] = {}
         self._timers: list[asyncio.TimerHandle] = []
         self._lines_timer: asyncio.TimerHandle | None = None
 
-    def start(self, make: Callable[[], Step[Any]], ctx: StepContext) -> None:
-        """`make` gives the step; where it cannot be made, that is what the attempt ends with."""
+    def start(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None = None) -> None:
+        """`make` gives the step; where it cannot be made, that is what the attempt ends with.
+
+        `fill`: what puts its data into the context, in a thread, where that takes time.
+        """
         ctx.write = partial(self._write, ctx.node, ctx.attempt)
-        self._tasks[ctx.node] = asyncio.create_task(self._work(make, ctx), name=f"step {ctx.idempotency_key}")
+        work = self._work(ctx.node, ctx.attempt, partial(self._run, make, ctx, fill))
+        task = asyncio.create_task(work, name=f"step {ctx.idempotency_key}")
+        self._tasks[ctx.node] = ctx.attempt, task
+
+    def go_on(self, node: str, attempt: int, answer: Callable[[], Any], began: float) -> None:
+        """A step whose wait is over and whose data is large: what follows is worked out in a thread.
+
+        `began`: by perf_counter(), when the attempt did.
+        """
+        work = self._work(node, attempt, partial(asyncio.to_thread, caught, answer), began)
+        self._tasks[node] = attempt, asyncio.create_task(work, name=f"step {node} goes on")
 
     def stop(self, node: str, attempt: int, why: str = CANCELLED) -> bool:
         """Tells a step to stop; False where it is not at work."""
-        task = self._tasks.get(node)
-        if task is None:
+        if node not in self._tasks:
             return False
+        _, task = self._tasks[node]
         if node in self._stopping:  # it was told before; the first reason stays
             return True
         self._stopping[node] = why
@@ -89,20 +111,36 @@ class Workshop:
         self.later(STOP_GRACE_S, lambda: self._abandon(node, attempt, task))
         return True
 
+    def is_busy(self, node: str | None = None) -> bool:
+        """With this step; with any."""
+        return bool(self._tasks) if node is None else node in self._tasks
+
     def is_stopping(self, node: str) -> bool:
         return node in self._stopping
 
     def heard(self) -> Iterator[Line | Ended]:
-        """What was told since the last time, at most LINES_AT_ONCE; late answers are left out."""
+        """What was told since the last time, at most LINES_AT_ONCE; of a late answer only that it came."""
         for _ in range(min(len(self._told), LINES_AT_ONCE)):
             told = self._told.popleft()
             if isinstance(told, Ended):
-                if self._tasks.pop(told.node, None) is None:
+                if not self._is_at_work(told):
+                    if not isinstance(told.outcome, StillRunning):
+                        yield self._late(told.node, told.attempt)
                     continue
+                del self._tasks[told.node]
                 told.was_stopped = self._stopping.pop(told.node, "")
             yield told
         if self._told:
             self.bell.set()
+
+    def _is_at_work(self, told: Ended) -> bool:
+        """An attempt that was given up may answer while the next one is under way."""
+        return told.node in self._tasks and self._tasks[told.node][0] == told.attempt
+
+    def _late(self, node: str, attempt: int) -> Line:
+        text = "It has ended now, after it was told to stop. What it answered is refused."
+        log.warning("A step has ended after it was told to stop; its answer is refused: %s, attempt %d", node, attempt)
+        return Line(node, attempt, "warning", text, timezone.now())
 
     @property
     def has_news(self) -> bool:
@@ -118,7 +156,7 @@ class Workshop:
 
     async def stop_all(self) -> None:
         """For the worker's own end: what steps answer to that is no result, so they run again elsewhere."""
-        before, tasks = len(self._told), list(self._tasks.values())
+        before, tasks = len(self._told), [task for _, task in self._tasks.values()]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -126,37 +164,50 @@ class Workshop:
         self._told = deque(told for place, told in enumerate(self._told) if place < before or not _is_error(told))
 
     def close(self) -> None:
+        self._is_closed = True
         for timer in (*self._timers, self._lines_timer):
             if timer:
                 timer.cancel()
-        for task in self._tasks.values():
+        for _, task in self._tasks.values():
             task.cancel()
 
-    async def _work(self, make: Callable[[], Step[Any]], ctx: StepContext) -> None:
-        began = perf_counter()
+    async def _work(
+        self, node: str, attempt: int, answer: Callable[[], Awaitable[Any]], began: float | None = None
+    ) -> None:
+        began = perf_counter() if began is None else began
         try:
-            outcome: Any = await self._outcome(make(), ctx)
+            outcome: Any = await self._keep(node, await answer())
         except BaseException as error:  # whatever a step does, its run must hear of it
             outcome = error
         took = round((perf_counter() - began) * 1000)
-        self._tell(Ended(ctx.node, ctx.attempt, outcome, took, timezone.now()))
+        self._tell(Ended(node, attempt, outcome, took, timezone.now()))
+
+    async def _run(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None) -> Any:
+        if fill:
+            await asyncio.to_thread(fill, ctx)
+        return await self._outcome(make(), ctx)
 
     async def _outcome(self, step: Step[Any], ctx: StepContext) -> Any:
         if inspect.iscoroutinefunction(step.run):
             return await step.run(ctx)
         write: Callable[..., object] = ctx.write
         ctx.write = partial(asyncio.get_running_loop().call_soon_threadsafe, write)
-        future = self._in_thread(partial(copy_context().run, _answer, step, ctx))
+        future = self._in_thread(partial(copy_context().run, caught, partial(step.run, ctx)))
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if future.running():
+                late = partial(self._thread_ended, ctx.node, ctx.attempt)
+                future.add_done_callback(partial(_in_loop, asyncio.get_running_loop(), copy_context(), late))
                 text = "A thread cannot be stopped: it runs on to its end, and what it answers is refused."
                 raise StillRunning(text) from None
             raise
 
+    def _thread_ended(self, node: str, attempt: int) -> None:
+        self._tell(self._late(node, attempt))
+
     def _abandon(self, node: str, attempt: int, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(node) is task:
+        if self._tasks.get(node) == (attempt, task):
             error = StillRunning(f"It did not stop within {STOP_GRACE_S:g} s; what it answers is refused.")
             self._tell(Ended(node, attempt, error, 0, timezone.now()))
 
@@ -165,6 +216,10 @@ class Workshop:
         self._tell(Line(node, attempt, level, _shortened(text), timezone.now()))
 
     def _tell(self, told: Line | Ended) -> None:
+        if self._is_closed:
+            if isinstance(told, Ended) and not self._is_at_work(told):
+                self._late(told.node, told.attempt)
+            return
         self._told.append(told)
         if isinstance(told, Ended) or len(self._told) >= LINES_NOW:
             self.bell.set()
@@ -176,12 +231,18 @@ class Workshop:
         self.bell.set()
 
 
-def _answer(step: Step[Any], ctx: StepContext) -> Any:
-    """In the thread. Exceptions go out as values: a future refuses some of them, such as StopIteration."""
+def caught(answer: Callable[[], Any]) -> Any:
+    """In a thread. Exceptions go out as values: a future refuses some of them, such as StopIteration."""
     try:
-        return step.run(ctx)
+        return answer()
     except BaseException as error:
         return error
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, context: Context, call: Callable[[], None], future: Future[Any]) -> None:
+    """From the thread; where the loop is closed, nobody is left to hear it."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, context=context)
 
 
 def _is_error(told: Line | Ended) -> bool:

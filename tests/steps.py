@@ -419,3 +419,21 @@ class ItemFail(base.Step["ItemFail.Config"]):
         if ctx.data["item"] in self.config.bad:
             raise WorkflowStepError(f"{ctx.data['item']} is bad")
         return base.Done({"made": [ctx.data["item"], ctx.data["index"]]})
+
+
+@register
+class Make(base.Step["Make.Config"]):
+    """Makes text of so many bytes; with `many` a list of so many texts; `keep`: beside all that came in."""
+
+    kind, label = "test_make", "Make"
+
+    class Config(base.Config):
+        size: int = 1_000_000
+        many: int = 0
+        keep: bool = False
+        letter: str = "x"
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        text = self.config.letter * self.config.size
+        made = [f"{number}{text}" for number in range(self.config.many)] if self.config.many else text
+        return base.Done({**(ctx.data if self.config.keep else {}), ctx.node: made})

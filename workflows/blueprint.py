@@ -25,6 +25,7 @@ class Blueprint:
         self.whole: Graph = parse(definition, max_parallel)
         self.graph, self.drawn = self.whole.within(body), self.whole.inside(body)
         self._steps: dict[str, steps.AnyStep] = {}
+        self._policies: dict[str, Policy] = {}
         self._ways: dict[str, tuple[str, ...]] = {}
 
     def step(self, node_id: str) -> steps.AnyStep:
@@ -34,7 +35,9 @@ class Blueprint:
         return self._steps[node_id]
 
     def policy(self, node_id: str) -> Policy:
-        return policy_of(self.graph.nodes[node_id].data)
+        if node_id not in self._policies:
+            self._policies[node_id] = policy_of(self.graph.nodes[node_id].data)
+        return self._policies[node_id]
 
     def handles(self, node_id: str) -> tuple[str, ...]:
         """By which the step itself may leave."""

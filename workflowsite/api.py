@@ -31,6 +31,7 @@ from ninja.security import HttpBearer, SessionAuth
 
 from executions.api import router as executions
 from executions.api import starting
+from executions.steering_api import router as steering
 from executions.waits_api import of_execution
 from executions.waits_api import router as waits
 from workflows.api import router as workflows
@@ -116,6 +117,7 @@ api = StepstreamAPI(
 api.add_router("/workflows", workflows)
 api.add_router("/workflows", starting)
 api.add_router("/executions", executions)
+api.add_router("/executions", steering)
 api.add_router("/executions", of_execution)
 api.add_router("/waits", waits)
 elsewhere = Router()

@@ -131,9 +131,11 @@ ENGINE = {
     "SWEEP_SECONDS": 5,
     "THREADS": 8,  # for synchronous steps
     "GRACE_SECONDS": 5,  # what running steps get when the server stops
-    "INPUT_BYTES": 256 * 1024,
+    "INPUT_BYTES": 256 * 1024,  # of what is typed into a form
     "INLINE_BYTES": 256 * 1024,  # an object's larger values become files beside the database
     "DATA_BYTES": number("ENGINE_DATA_BYTES", 16 * 1024 * 1024),  # of one output or input, as JSON
+    "LOG_BYTES": number("ENGINE_LOG_BYTES", 10 * 1024 * 1024),  # of the lines that one execution writes
+    "STEPS": number("ENGINE_STEPS", 10_000),  # that one execution starts, attempts included
 }
 
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever

@@ -1,4 +1,4 @@
-"""Start an execution: the run form, at once with what is offered, or once more with what an earlier one had."""
+"""Start an execution: by the run form, or at once with what that would offer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from executions.engine import WorkflowEngine
 from executions.forms import FieldsForm, Given, RunForm, new_key
 from executions.models import WorkflowExecution
-from executions.views.record import again, execution_for, require
+from executions.views.record import require
 from workflows import fields
 from workflows import steps as step_kinds
 from workflows.blueprint import Blueprint, blueprint_of
@@ -42,13 +42,17 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What is about to begin. `version`: makes that of a draft when it does; None for the published one."""
+    """What is about to begin. `version`: makes that of a draft when it does; None for the published one.
+
+    `retry_of`: the execution whose version it runs once more.
+    """
 
     workflow: Workflow
     graph: Graph
     asked: Sequence[Field]
     offer: Offer
     version: Callable[[], WorkflowVersion] | None = None
+    retry_of: WorkflowExecution | None = None
 
 
 @never_cache  # the way back from the execution must bring a new key, or "Run" would show the old one again
@@ -107,6 +111,7 @@ def begun(request: HttpRequest, beginning: Beginning, form: Given) -> int | None
     try:
         given = fields.check(beginning.asked, form.given)  # first: what is refused shall leave no version behind
         how: Context = {"by": request.user, "idempotency_key": form.cleaned_data["key"] or None}
+        how |= {"retry_of": beginning.retry_of, "pause_before": request.POST.getlist("pause_before")}
         version = beginning.version() if beginning.version else None
         return WorkflowEngine().submit(beginning.workflow.pk, given, version=version, **how)
     except InputError as error:
@@ -140,24 +145,15 @@ def _page(
         "form": form,
         "offer": beginning.offer,
         "is_offered": beginning.offer.source is not None and request.method == "GET",
-        "planned": [_planned(node) for node in nodes[:PLANNED]],
+        "planned": [planned(node) for node in nodes[:PLANNED]],
         "more": max(0, len(nodes) - PLANNED),
+        "pausable": nodes,
+        "pause_before": request.POST.getlist("pause_before"),
         "can_begin": beginning.workflow.is_runnable,
     }
     return render(request, "executions/run.html", context | page, status=status)
 
 
-def _planned(node: Node) -> Context:
+def planned(node: Node) -> Context:
     kind = step_kinds.kind_of(node)
     return {"label": node.label, "kind": kind.label, "icon": kind.icon, "is_outside": kind.effects == "outside"}
-
-
-@require_POST
-def run_again(request: HttpRequest, execution_id: int) -> HttpResponse:
-    execution = execution_for(request, execution_id)
-    require(request, execution.workflow, again(execution))
-    try:
-        new = WorkflowEngine().run_again(execution.pk, by=request.user)
-    except StepstreamError:
-        return see_other("executions:run", execution.workflow_id)  # which says why it cannot be run
-    return see_other("executions:show", new)

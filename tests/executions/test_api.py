@@ -124,7 +124,6 @@ BAD_BODIES = {
     "700 levels": (deep(700), 422, "input"),  # more than 900, with the middleware's frames, end the parser itself
     "100,000 levels": (deep(100_000), 400, "json"),
     "100,000 brackets": ("[" * 100_000, 400, "json"),
-    "more than the input may have": ('{"input_data": {"a": "%s"}}' % ("x" * 1_100_000), 422, "input"),
     "more than a body may have": ('{"input_data": {"a": "%s"}}' % ("x" * 6_000_000), 413, "too_large"),
     "a list as the body": ("[]", 422, "field"),
     "null as the body": ("null", 422, "field"),

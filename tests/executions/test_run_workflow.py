@@ -156,7 +156,7 @@ REFUSED: list[tuple[list[str], str, str]] = [
     (["Any", "--input", "-"], "", "The input: This is not valid JSON: "),
     (["Any", "--input", "-"], "\xff", "The input: This is not valid JSON: "),
     (["Any", "--input", "-"], "[1]", "The input must be a JSON object"),
-    (["Any", "--input", "-"], json.dumps({"a": "x" * 300_000}), "the limit is 262,144"),
+    (["Any", "--input", "-"], json.dumps({"a": "x" * 17_000_000}), "the limit is 16,777,216"),
     (["Any", "--input", "nowhere.json"], "", "nowhere.json cannot be read: No such file"),
     (["Any", "--input", "."], "", ". cannot be read: Is a directory"),
 ]

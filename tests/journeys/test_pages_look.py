@@ -64,7 +64,6 @@ ASKS: dict[str, Any] = {
                     {"name": "amount", "type": "number", "required": True, "help": LONG_WORD},
                     {"name": "yes", "type": "boolean", "label": LONG_WORD},
                     {"name": "one", "type": "choice", "choices": [LONG_WORD, "other"]},
-                    {"name": "day", "type": "date"},
                     {"name": "data", "type": "json"},
                 ],
                 "due": 30,

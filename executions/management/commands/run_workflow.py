@@ -145,7 +145,7 @@ def input_in(file: str | None) -> dict[str, Any]:
     name = "The input" if file == "-" else file
     try:
         text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return require_object(parse(text), name, max_bytes=settings.ENGINE["INPUT_BYTES"])
+        return require_object(parse(text), name, max_bytes=settings.ENGINE["DATA_BYTES"])
     except OSError as error:
         refuse(f"{name} cannot be read: {error.strerror or error}.")
     except InputError as error:
