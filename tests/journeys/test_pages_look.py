@@ -90,6 +90,29 @@ GONE: dict[str, Any] = {
     "edges": [{"source": "which", "target": "call", "sourceHandle": LONG_WORD}],
 }
 
+#: A step that fails and is handled, items that fail and items that wait, and a step to pause before.
+STEERED = {
+    "nodes": [
+        {"id": "in", "type": "input", "data": {"label": "Take in"}},
+        {
+            "id": "bad",
+            "type": "check",
+            "data": {"label": LONG_WORD, "required": ["x"], "policy": {"on_failure": "error"}},
+        },
+        {"id": "told", "type": "process", "data": {"label": "Tell somebody"}},
+        {"id": "each", "type": "for_each", "data": {"label": f"For each {LONG_WORD}"}},
+        {"id": "item", "type": "delay", "data": {"label": "Wait", "seconds": 86_400}},
+        {"id": "out", "type": "output", "data": {"label": "End"}},
+    ],
+    "edges": [
+        {"source": "in", "target": "bad"},
+        {"source": "bad", "target": "told", "sourceHandle": "error"},
+        {"source": "in", "target": "each"},
+        {"source": "each", "target": "item", "sourceHandle": "each"},
+        {"source": "each", "target": "out", "sourceHandle": "done"},
+    ],
+}
+
 
 @pytest.fixture(scope="module")
 def server(prepared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -128,7 +151,26 @@ def places(server: Server) -> dict[str, str]:
     server.until(failed, "failed")
     server.until(running, "running")
     server.until(waiting, "waiting")
+    steered = server.publish("Steered", STEERED)
+    paused = server.run(steered, {"items": [{"order": LONG_WORD}, {"order": 2}]}, pause_before=["out"])
+    cancelled = server.run(example["Bread"])
+    server.until(cancelled, "running")
+    server.api("POST", f"/executions/{cancelled}/cancel")
+    server.until(cancelled, "cancelled")
+    server.until(paused, "waiting")
+    child = server.rows("SELECT min(id) FROM executions_workflowexecution WHERE parent_id = ?", paused)[0][0]
     return {
+        "items under way": f"/executions/{paused}/",
+        "items": f"/executions/{paused}/items/?node=each",
+        "no items": f"/executions/{paused}/items/?node=each&status=cancelled",
+        "an item": f"/executions/{child}/",
+        "a step to pause before": f"/executions/{paused}/steps/out/",
+        "cancelled": f"/executions/{cancelled}/",
+        "run again with other input": f"/executions/{failed}/again/",
+        "run again from a step": f"/executions/{failed}/again/from/?node=check",
+        "run again from which step": f"/executions/{completed}/again/from/",
+        "repair": f"/executions/{failed}/repair/",
+        "nothing to repair": f"/executions/{completed}/repair/",
         "workflows": "/",
         "workflows found": "/?q=bread",
         "no workflows": "/?q=nothing-has-this-name",
