@@ -54,8 +54,8 @@ class Pace:
     """How many rows one transaction deletes, so that nobody waits for it for long; as long again it rests."""
 
     size: int = 100
-    most: int = 2_000
-    slow_s: float = 0.03
+    most: int = 1_000
+    slow_s: float = 0.02
     longest_s: float = 0.0
 
     @contextmanager
