@@ -127,6 +127,7 @@ def places(server: Server) -> dict[str, str]:
         "a step with problems": f"/workflows/{wrong}/steps/ask/",
         "a draft that is broken": f"/workflows/{broken}/",
         "settings": f"/workflows/{awkward}/about/",
+        "what is kept": f"/workflows/{awkward}/kept/",
         "as JSON": f"/workflows/{awkward}/definition/",
         "try": f"/workflows/{awkward}/try/?until=work",
         "try what cannot run": f"/workflows/{wrong}/try/",
