@@ -4,7 +4,7 @@ database, the making and cancelling inside the transaction in which their parent
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -158,6 +158,13 @@ def family_of(execution_id: int) -> WorkflowExecution | None:
         family = WorkflowExecution.objects.live().filter(Q(pk=root) | Q(root=root)).order_by("pk")
         list(family.select_for_update(no_key=True).values_list("pk", flat=True))
     return execution
+
+
+def below(executions: Collection[int]) -> set[int]:
+    """All that live in the families of these."""
+    told = WorkflowExecution.objects.filter(pk__in=executions).values_list("root", "pk")
+    roots = {root or pk for root, pk in told}
+    return set(WorkflowExecution.objects.live().filter(root__in=roots).values_list("pk", flat=True))
 
 
 def cancel_all(execution_id: int) -> None:

@@ -242,9 +242,12 @@ def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost]:
 def held_fences(units: Sequence[Unit]) -> dict[int, int]:
     """The executions' fences, locked until COMMIT. Nothing else keeps a worker that lost its lease from writing.
 
-    Parents too, and in the order of their numbers, so that two who write to one family cannot wait for each other.
+    Parents too, and what is to be cancelled below, in the order of their numbers, so that two who write to one family
+    cannot wait for each other.
     """
     touched = {unit.execution_id for unit in units} | {unit.parent_id for unit in units if unit.parent_id}
+    if bereft := [unit.execution_id for unit in units if unit.orphaned]:
+        touched |= children.below(bereft)
     rows = WorkflowExecution.objects.filter(pk__in=touched).order_by("pk")
     return dict(rows.select_for_update(no_key=True).values_list("pk", "fence"))
 

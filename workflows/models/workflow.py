@@ -18,6 +18,7 @@ from workflows.graph import Graph, check, parse
 from workflows.models.edit import WorkflowEdit, remember
 from workflows.models.tag import WorkflowTag
 from workflows.models.version import WorkflowVersion, digest
+from workflows.people import unknown_names
 from workflows.splices import Change, Definition, apply
 from workflows.values import copied, require
 
@@ -262,9 +263,9 @@ def refuse_errors(definition: Any) -> None:
 
 
 def definition_problems(definition: Any) -> list[Problem]:
-    """Everything that is wrong with a definition: no JSON that can be kept, structure, kinds, configs, handles."""
+    """Everything that is wrong with a definition: no JSON to be kept, structure, kinds, configs, handles, names."""
     try:
         require(definition, "definition")
     except InputError as error:
         return [Problem("graph.unkeepable", error.message, field=error.field)]
-    return check(definition) or steps.problems(parse(definition))
+    return check(definition) or [*steps.problems(graph := parse(definition)), *unknown_names(graph)]
