@@ -231,6 +231,11 @@ class Machine(RuleBasedStateMachine):
         if seen:
             claim.release_dead([owner.owner])
 
+    @rule(which=ANY, breaths=st.integers(0, 4))
+    def owner_is_about_to_die(self, which: int, breaths: int) -> None:
+        """In the middle of something: between a look and the commit, say."""
+        self.owners[which % len(self.owners)].breaths = breaths
+
     @rule(which=ANY)
     def owner_stops(self, which: int) -> None:
         self.loop.run_until_complete(self.owners[which % len(self.owners)].stop())
@@ -264,9 +269,12 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def all_is_well(self) -> None:
-        for owner in self.owners:
+        for owner in list(self.owners):
             for error in owner.errors:
                 raise error
+            if owner.is_dead:
+                self.loop.run_until_complete(owner.die())
+                self.new_owner(owner.has_room)
         if not self.has_changed:
             return
         self.has_changed = False
@@ -331,7 +339,8 @@ class Machine(RuleBasedStateMachine):
         assert {(wait.execution_id, wait.node) for wait in waits if wait.closed_at is None} == told
         for wait in waits:
             assert self.answered[wait.pk] <= 1, "two answers counted"
-            assert not (wait.answered_at and wait.lapsed_at), "answered after its time"
+            is_late = wait.lapsed_at or (wait.due_at and wait.answered_at and wait.answered_at >= wait.due_at)
+            assert not (wait.answered_at and is_late), "answered after its time"
             if self.answered[wait.pk] and wait.closed_at:
                 where = (wait.execution_id, wait.node, wait.attempt)
                 assert {(*where, "answered"), (*where, "cancelled")} & self.told, "an answer that counted got lost"
@@ -389,6 +398,7 @@ class Machine(RuleBasedStateMachine):
                 future.set_result(Done({"made": 1}))
         self.loop.settle()
         for owner in self.owners:
+            owner.breaths = None
             owner.renew()
         self.clock.passes(11)
         self.loop.settle()
