@@ -127,7 +127,7 @@ def lane_of_items(node: Node, tally: Tally | None) -> Lane:
 
 def _took(seen: NodeState) -> int | None:
     """What its run took; where it waited, from start to end."""
-    if seen.until is None or seen.started_at is None or seen.ended_at is None:
+    if seen.waits_for is None or seen.started_at is None or seen.ended_at is None:
         return seen.took_ms
     return round((seen.ended_at - seen.started_at) / timedelta(milliseconds=1))
 

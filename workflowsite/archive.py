@@ -143,7 +143,9 @@ def _manifest(file: Path, text: bytes) -> Manifest:
         facts = (str(told["made_at"]), str(told["version"]), str(told["database"]), tuple(told["migrations"]))
         return Manifest(*facts, files=dict(told["files"]))
     except (ValueError, KeyError, TypeError):
-        raise BadArchive(f"{file.name} is no backup of Stepstream: its manifest is not there or not whole.") from None
+        raise BadArchive(
+            f"{file.name} is damaged, or it is no backup: its manifest is not there or not whole."
+        ) from None
 
 
 class Hashed:

@@ -191,6 +191,7 @@ def places(server: Server) -> dict[str, str]:
         "ways that are gone": f"/workflows/{gone}/steps/which/",
         "a workflow to call": f"/workflows/{gone}/steps/call/",
         "settings": f"/workflows/{awkward}/about/",
+        "what is kept": f"/workflows/{awkward}/kept/",
         "as JSON": f"/workflows/{awkward}/definition/",
         "try": f"/workflows/{awkward}/try/?until=work",
         "try what cannot run": f"/workflows/{wrong}/try/",

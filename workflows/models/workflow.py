@@ -29,6 +29,10 @@ class Priority(models.IntegerChoices):
     HIGH = 1
 
 
+#: What a copy or an export takes along beside its steps. Not what it starts on failure: that is another workflow.
+LIMITS = ("time_limit_s", "keep_days", "concurrency", "concurrency_key", "concurrency_per_key", "priority")
+
+
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
     def listed(self) -> WorkflowQuerySet:
         return self.filter(archived_at=None)
@@ -224,7 +228,8 @@ class Workflow(models.Model):
     def copy(self, owner: Any) -> Workflow:
         """A workflow of this person's own, with what is being edited here as its draft."""
         name = f"Copy of {self.name}"[:200]
-        shared = {"description": self.description, "max_parallel": self.max_parallel, "time_zone": self.time_zone}
+        names = ("description", "max_parallel", "time_zone", *LIMITS)
+        shared = {name: getattr(self, name) for name in names}
         with transaction.atomic():
             made = Workflow.objects.create(name=name, owner=owner, **shared)
             made.keep_draft(self.definition, owner, words=f"Copied “{self.name}”")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import tomllib
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ class Command(BaseCommand):
         except (OSError, sqlite3.Error, snapshot.NoRoom, snapshot.Damaged, BadArchive) as error:
             raise CommandError(f"The backup was not made: {error}") from None
         finally:
-            copy.unlink(missing_ok=True)
+            with suppress(OSError):
+                copy.unlink()
 
     def make(self, file: Path, copy: Path) -> None:
         sources: dict[str, Path] = {}
