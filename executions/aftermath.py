@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 
 def follow(ended: Collection[int]) -> set[int]:
     """Gives the executions that have become due by it, so that engines are rung for them."""
-    woken: set[int] = set()
-    rows = WorkflowExecution.objects.filter(pk__in=ended).select_related("parent", "version").order_by("pk")
-    for row in rows.defer("output_data", "parent__input_data", "parent__output_data", "version__definition"):
-        if row.parent:
-            row.parent.nudge()
-            woken.add(row.parent.pk)
-        if row.status == ExecutionStatus.FAILED:
+    rows = WorkflowExecution.objects.filter(pk__in=ended)
+    facts = list(rows.order_by("pk").values_list("pk", "parent", "status", "has_slot", "workflow"))
+    woken = {parent for _, parent, *_ in facts if parent}
+    for parent in sorted(woken):  # once each, however many of its children have ended here
+        WorkflowExecution(pk=parent).nudge()
+    if failed := [pk for pk, parent, status, *_ in facts if status == ExecutionStatus.FAILED and not parent]:
+        told = rows.filter(pk__in=failed).select_related("version", "workflow").order_by("pk")
+        for row in told.defer("output_data", "version__definition"):
             woken |= _on_failure(row)
-    limited = WorkflowExecution.objects.filter(pk__in=ended, has_slot__isnull=False)
-    for workflow_id in limited.order_by().values_list("workflow", flat=True).distinct():
+    for workflow_id in sorted({workflow for *_, has_slot, workflow in facts if has_slot is not None}):
         woken |= set(slots.admit(workflow_id))
     return woken
 
