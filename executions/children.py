@@ -19,7 +19,7 @@ from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind
 from workflows.blueprint import blueprint_of
 from workflows.errors import DefinitionError, InputError
 from workflows.models import Workflow
-from workflows.permissions import can
+from workflows.permissions import may_start
 from workflows.steps.base import Call
 from workflows.values import require
 
@@ -76,10 +76,11 @@ def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
 
 def _call(row: WorkflowExecution, caller: Workflow, workflow_id: int) -> None:
     target = Workflow.objects.runnable().select_related("published").filter(pk=workflow_id).first()
-    if target is None or target.published is None:
-        raise Refusal(f"Workflow {workflow_id} cannot be called: it was not found, is off, or was never published.")
-    if not _may_call(caller, target):
-        raise Refusal(f"Workflow {workflow_id} cannot be called: the owner of “{caller.name}” may not run it.")
+    if target is None or target.published is None or not may_start(caller, target):
+        raise Refusal(
+            f"Workflow {workflow_id} cannot be called: it was not found, is off, was never published, or the owner of "
+            f"“{caller.name}” may not run it."
+        )
     blueprint = blueprint_of(target.published, target.max_parallel)
     if isinstance(blueprint, DefinitionError):
         raise Refusal(f"“{target.name}” cannot be executed: {blueprint.message}")
@@ -88,13 +89,6 @@ def _call(row: WorkflowExecution, caller: Workflow, workflow_id: int) -> None:
     except InputError as error:
         raise Refusal(f"“{target.name}” does not take this input: {error.message}") from None
     row.workflow, row.version, row.steps_total = target, target.published, len(blueprint.graph.nodes)
-
-
-def _may_call(caller: Workflow, target: Workflow) -> bool:
-    """A workflow acts with the rights of its owner; one without owner reaches only what is everybody's."""
-    if caller.owner is None:
-        return target.pk == caller.pk or (target.owner_id is None and target.group_id is None)
-    return can(caller.owner, "run", target)
 
 
 def _refuse(parent: WorkflowExecution, order: Order, sentence: str) -> None:

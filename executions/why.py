@@ -130,7 +130,7 @@ def _children(tally: Tally | None) -> Sentence:
     if tally is None:
         return ("waits for executions of its own",)
     if tally.is_call:
-        return ("waits for ", tally.called, f" of {tally.name}") if tally.called else ("waits for another workflow",)
+        return ("waits for ", tally.called, tally.of_name) if tally.called else ("waits for another workflow",)
     return (f"waits for its items: {tally.words} done",)
 
 
