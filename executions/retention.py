@@ -88,13 +88,10 @@ class Pruning:
     executions: int = 0
     children: int = 0
     entries: int = 0
-    versions: int = 0
     pace: Pace = field(default_factory=Pace)
 
     def run(self, workflow: Workflow) -> None:
-        drafts: set[int] = set()
         for root_ids in too_old(workflow, self.cutoff):
-            drafts.update(_drafts(root_ids))
             for pk in _with_children(root_ids):
                 self._delete_children(pk)
             for part in _parts(root_ids, self.pace):
@@ -102,7 +99,6 @@ class Pruning:
                     return
                 self.executions += self._delete(part)
                 self.told()
-        self.versions += _forget_drafts(workflow, drafts)
 
     def _delete_children(self, root_id: int) -> None:
         """Newest first: a child's own children are younger than it."""
@@ -164,17 +160,3 @@ def _parts(ids: list[int], pace: Pace) -> Iterator[dict[int, int]]:
         part[pk] = last.get(pk, 0)
     if part:
         yield part
-
-
-def _drafts(root_ids: list[int]) -> set[int]:
-    rows = WorkflowExecution.objects.filter(pk__in=root_ids, version__number=None)
-    return set(rows.values_list("version", flat=True))
-
-
-def _forget_drafts(workflow: Workflow, drafts: set[int]) -> int:
-    """Versions without a number that no execution names any more."""
-    if not drafts:
-        return 0
-    named = workflow.executions.roots().filter(version__in=drafts)
-    free = drafts - set(named.order_by().values_list("version", flat=True).distinct())
-    return workflow.versions.filter(pk__in=free, number=None).delete()[0] if free else 0
