@@ -17,6 +17,7 @@ from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecu
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, InputError
 from workflows.models import Workflow
+from workflows.permissions import may_start
 from workflows.values import require_object
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,7 @@ def _on_failure(row: WorkflowExecution) -> set[int]:
     such a failure has started itself."""
     if row.parent or row.version.is_draft or row.failure_of_id:
         return set()
-    chosen = Workflow.objects.filter(pk=row.workflow_id, on_failure__isnull=False).values_list("on_failure", flat=True)
-    handler = Workflow.objects.runnable().select_related("published").filter(pk__in=chosen).first()
+    handler = _handler_of(row.workflow_id)
     if handler is None or handler.published is None:
         return set()
     blueprint = blueprint_of(handler.published, handler.max_parallel)
@@ -83,3 +83,15 @@ def _on_failure(row: WorkflowExecution) -> set[int]:
     made = WorkflowExecution(workflow=handler, version=handler.published, input_data=given, failure_of=row)
     made.steps_total = len(blueprint.graph.nodes)
     return set(record(made, failure_of=row.pk))
+
+
+def _handler_of(workflow_id: int) -> Workflow | None:
+    """What is meant for its failures, if it can run, and if its owner may still run it: it gets the whole input."""
+    failed = Workflow.objects.select_related("owner").filter(pk=workflow_id, on_failure__isnull=False).first()
+    if failed is None or failed.on_failure_id is None:
+        return None
+    handler = Workflow.objects.runnable().select_related("published").filter(pk=failed.on_failure_id).first()
+    if handler is None or not may_start(failed, handler):
+        log.warning("Workflow %s does not start for the failures of workflow %s", failed.on_failure_id, workflow_id)
+        return None
+    return handler

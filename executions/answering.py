@@ -24,6 +24,7 @@ from workflows import fields
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import InputError, WorkflowExecutionError
 from workflows.fields import Field
+from workflows.graph import NODE_ID
 from workflows.permissions import can, visible
 from workflows.values import require_object
 from workflows.words import instant
@@ -127,6 +128,8 @@ def asked_of(user: Any) -> Q:
 
 def question(execution_id: int, node: str) -> ExecutionWait | None:
     """The latest wait of a step, open or not, with all that is asked about it here."""
+    if not NODE_ID.match(node):  # PostgreSQL would not even look for a NUL
+        return None
     return _rows().filter(execution=known(execution_id), node=node).order_by("-pk").first()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
@@ -19,10 +19,12 @@ from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind
 from workflows.blueprint import blueprint_of
 from workflows.errors import DefinitionError, InputError
 from workflows.models import Workflow
-from workflows.permissions import can
+from workflows.permissions import may_start
 from workflows.steps.base import Call
 from workflows.values import require
 
+TABLE = WorkflowExecution._meta.db_table
+BAD = "status IN ('failed', 'cancelled')"  # as the index has it
 MAX_DEPTH = 8  # a workflow that calls itself ends here
 
 
@@ -74,10 +76,11 @@ def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
 
 def _call(row: WorkflowExecution, caller: Workflow, workflow_id: int) -> None:
     target = Workflow.objects.runnable().select_related("published").filter(pk=workflow_id).first()
-    if target is None or target.published is None:
-        raise Refusal(f"Workflow {workflow_id} cannot be called: it was not found, is off, or was never published.")
-    if not _may_call(caller, target):
-        raise Refusal(f"Workflow {workflow_id} cannot be called: the owner of “{caller.name}” may not run it.")
+    if target is None or target.published is None or not may_start(caller, target):
+        raise Refusal(
+            f"Workflow {workflow_id} cannot be called: it was not found, is off, was never published, or the owner of "
+            f"“{caller.name}” may not run it."
+        )
     blueprint = blueprint_of(target.published, target.max_parallel)
     if isinstance(blueprint, DefinitionError):
         raise Refusal(f"“{target.name}” cannot be executed: {blueprint.message}")
@@ -88,13 +91,6 @@ def _call(row: WorkflowExecution, caller: Workflow, workflow_id: int) -> None:
     row.workflow, row.version, row.steps_total = target, target.published, len(blueprint.graph.nodes)
 
 
-def _may_call(caller: Workflow, target: Workflow) -> bool:
-    """A workflow acts with the rights of its owner; one without owner reaches only what is everybody's."""
-    if caller.owner is None:
-        return target.pk == caller.pk or (target.owner_id is None and target.group_id is None)
-    return can(caller.owner, "run", target)
-
-
 def _refuse(parent: WorkflowExecution, order: Order, sentence: str) -> None:
     waits = ExecutionWait.objects.open().filter(execution=parent, node=order.node)
     waits.update(answered_at=timezone.now(), answer={"refused": sentence})
@@ -102,15 +98,29 @@ def _refuse(parent: WorkflowExecution, order: Order, sentence: str) -> None:
 
 
 def survey(execution_id: int, family: Family) -> Survey:
-    """Three looks into small indices, however many children there are."""
-    return count(_of(execution_id, family))
+    return count(execution_id, family.node, family.attempt)
 
 
-def count(rows: QuerySet[WorkflowExecution]) -> Survey:
-    """Of the children of one attempt at a step."""
-    last = rows.aggregate(last=Max("item_index"))["last"]
-    bad = rows.filter(status__in=(ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
-    return Survey(rows.filter(completed_at=None).count(), -1 if last is None else last, bad.count())
+def count(execution_id: int, node: str, attempt: int) -> Survey:
+    """Of one attempt at a step: three looks into small indices, however many children there are."""
+    last = of(execution_id, node, attempt).aggregate(last=Max("item_index"))["last"]
+    live = _counted("execution_child_live", "completed_at IS NULL", execution_id, node, attempt)
+    bad = _counted("execution_child_bad", BAD, execution_id, node, attempt)
+    return Survey(live, -1 if last is None else last, bad)
+
+
+def failed(execution_id: int, node: str, attempt: int) -> int:
+    """How many of those that ended badly have failed; the others were cancelled."""
+    return _counted("execution_child_bad", f"{BAD} AND status = 'failed'", execution_id, node, attempt)
+
+
+def _counted(index: str, which: str, *step: int | str) -> int:
+    """SQLite would rather walk through all children of the step: 100 ms where there are 100,000."""
+    by = f"INDEXED BY {index}" if connection.vendor == "sqlite" else ""
+    where = f"parent_id = %s AND parent_node = %s AND parent_attempt = %s AND {which}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {TABLE} {by} WHERE {where}", step)
+        return int(cursor.fetchone()[0])
 
 
 def gather(execution_id: int, family: Family) -> dict[str, Any]:

@@ -53,9 +53,10 @@ def too_old(workflow: Workflow, cutoff: datetime) -> Iterator[list[int]]:
 class Pace:
     """How many rows one transaction deletes, so that nobody waits for it for long; as long again it rests."""
 
-    size: int = 100
+    size: int = 200
+    least: int = 100  # a commit takes its time however little it writes: smaller parts would only make more of them
     most: int = 1_000
-    slow_s: float = 0.02
+    slow_s: float = 0.03
     longest_s: float = 0.0
 
     @contextmanager
@@ -68,7 +69,7 @@ class Pace:
     def note(self, took_s: float) -> None:
         self.longest_s = max(self.longest_s, took_s)
         if took_s > self.slow_s:
-            self.size = max(1, self.size // 2)
+            self.size = max(min(self.least, self.most), self.size // 2)
         elif took_s < self.slow_s / 3:
             self.size = min(self.most, self.size * 2)
         sleep(min(took_s, 0.2))
