@@ -82,7 +82,8 @@ class Unit:
 
     @property
     def is_empty(self) -> bool:
-        return not self.entries and self.closing is None and not self.children and not self.orphaned
+        told = self.entries or self.closed or self.children or self.orphaned
+        return not told and self.closing is None
 
 
 Runner = Callable[..., Awaitable[Any]]

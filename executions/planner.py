@@ -153,7 +153,8 @@ class State:
 
     def _go_on_from(self, entry: Entry) -> None:
         """A failed execution lives again: what failed or was stopped by it runs once more."""
-        self.status, self.failure, self.expires_at = None, None, _moment(entry.data.get("expires_at"))
+        self.status, self.failure, self.paused_at = None, None, None
+        self.expires_at = _moment(entry.data.get("expires_at"))
         for node_id, node in self.nodes.items():
             is_stuck = node.status in ("failed", "cancelled") and node.handle is None
             if is_stuck and node_id != entry.node:
