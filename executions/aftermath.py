@@ -9,14 +9,15 @@ from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from executions import large, slots
-from executions.blobs import NotReadable, NotWritten, TooLarge
+from executions.blobs import NotReadable
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, InputError
 from workflows.models import Workflow
+from workflows.permissions import may_start
 from workflows.values import require_object
 
 log = logging.getLogger(__name__)
@@ -24,16 +25,16 @@ log = logging.getLogger(__name__)
 
 def follow(ended: Collection[int]) -> set[int]:
     """Gives the executions that have become due by it, so that engines are rung for them."""
-    found = WorkflowExecution.objects.filter(pk__in=ended).select_related("version").order_by("pk")
-    rows = list(found.defer("output_data", "input_data", "version__definition"))
-    parents = {row.parent_id for row in rows if row.parent_id}
-    for parent_id in sorted(parents):
-        WorkflowExecution(pk=parent_id).nudge()
-    woken = set(parents)
-    for row in rows:
-        if row.status == ExecutionStatus.FAILED:
-            woken |= _on_failure(row)
-    for workflow_id in sorted({row.workflow_id for row in rows if row.has_slot is not None}):
+    rows = WorkflowExecution.objects.filter(pk__in=ended)
+    facts = list(rows.order_by("pk").values_list("pk", "parent", "status", "has_slot", "workflow"))
+    woken = {parent for _, parent, *_ in facts if parent}
+    for parent in sorted(woken):  # once each, however many of its children have ended here
+        WorkflowExecution(pk=parent).nudge()
+    if failed := [pk for pk, parent, status, *_ in facts if status == ExecutionStatus.FAILED and not parent]:
+        told = rows.filter(pk__in=failed).select_related("version", "workflow").order_by("pk")
+        for row in told.defer("output_data", "version__definition"):
+            woken |= _tried(row)
+    for workflow_id in sorted({workflow for *_, has_slot, workflow in facts if has_slot is not None}):
         woken |= set(slots.admit(workflow_id))
     return woken
 
@@ -48,13 +49,24 @@ def record(row: WorkflowExecution, **told: Any) -> list[int]:
     return slots.admit(row.workflow_id) if row.has_slot is False else [row.pk]
 
 
+def _tried(row: WorkflowExecution) -> set[int]:
+    """An execution ends, whatever keeps the workflow for failures from starting: a full disk, say."""
+    try:
+        with transaction.atomic():
+            return _on_failure(row)
+    except (OperationalError, InterfaceError):  # the database is away: the end itself is tried again
+        raise
+    except Exception as error:
+        log.error("The workflow for failures could not start", exc_info=error, extra={"execution": row.pk})
+        return set()
+
+
 def _on_failure(row: WorkflowExecution) -> set[int]:
     """Not for children, whose root fails too where it matters; not for drafts, which somebody watches; never for what
     such a failure has started itself."""
-    if row.parent_id or row.version.is_draft or row.failure_of_id:
+    if row.parent or row.version.is_draft or row.failure_of_id:
         return set()
-    chosen = Workflow.objects.filter(pk=row.workflow_id, on_failure__isnull=False).values_list("on_failure", flat=True)
-    handler = Workflow.objects.runnable().select_related("published").filter(pk__in=chosen).first()
+    handler = _handler_of(row.workflow_id)
     if handler is None or handler.published is None:
         return set()
     blueprint = blueprint_of(handler.published, handler.max_parallel)
@@ -65,11 +77,21 @@ def _on_failure(row: WorkflowExecution) -> set[int]:
             raise blueprint
         given = blueprint.checked(given)
         require_object(given, max_bytes=settings.ENGINE["DATA_BYTES"])
-        made = WorkflowExecution(workflow=handler, version=handler.published, input_data=given, failure_of=row)
-        made.steps_total = len(blueprint.graph.nodes)
-        with transaction.atomic():
-            return set(record(made, failure_of=row.pk))
-    except (DefinitionError, InputError, NotReadable, NotWritten, TooLarge) as error:
-        # Whatever it is: the failure itself must be written down.
+    except (DefinitionError, InputError, NotReadable) as error:
         log.error("The workflow for failures cannot start: %s", error, extra={"execution": row.pk})
         return set()
+    made = WorkflowExecution(workflow=handler, version=handler.published, input_data=given, failure_of=row)
+    made.steps_total = len(blueprint.graph.nodes)
+    return set(record(made, failure_of=row.pk))
+
+
+def _handler_of(workflow_id: int) -> Workflow | None:
+    """What is meant for its failures, if it can run, and if its owner may still run it: it gets the whole input."""
+    failed = Workflow.objects.select_related("owner").filter(pk=workflow_id, on_failure__isnull=False).first()
+    if failed is None or failed.on_failure_id is None:
+        return None
+    handler = Workflow.objects.runnable().select_related("published").filter(pk=failed.on_failure_id).first()
+    if handler is None or not may_start(failed, handler):
+        log.warning("Workflow %s does not start for the failures of workflow %s", failed.on_failure_id, workflow_id)
+        return None
+    return handler

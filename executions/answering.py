@@ -24,6 +24,7 @@ from workflows import fields
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import InputError, WorkflowExecutionError
 from workflows.fields import Field
+from workflows.graph import NODE_ID
 from workflows.permissions import can, visible
 from workflows.values import require_object
 from workflows.words import instant
@@ -98,8 +99,17 @@ def answerable_by(user: Any) -> WaitQuerySet:
     """The open questions that this person may answer, as may_answer() has it: those that are due first come first."""
     if not user.is_authenticated or not user.is_active:
         return ExecutionWait.objects.none()
-    mine = Q() if user.is_superuser else asked_of(user) | Q(**{f"{WORKFLOW}owner": user})
-    questions = ExecutionWait.objects.unanswered(timezone.now()).filter(mine, kind=WaitKind.APPROVAL)
+    return _open_questions().filter(Q() if user.is_superuser else asked_of(user) | Q(**{f"{WORKFLOW}owner": user}))
+
+
+def asking(user: Any) -> WaitQuerySet:
+    """Those of them that ask this person, and not only others in whose place it may answer."""
+    is_known = user.is_authenticated and user.is_active
+    return _open_questions().filter(asked_of(user)) if is_known else ExecutionWait.objects.none()
+
+
+def _open_questions() -> WaitQuerySet:
+    questions = ExecutionWait.objects.unanswered(timezone.now()).filter(kind=WaitKind.APPROVAL)
     live = questions.filter(execution__completed_at=None, execution__cancel_requested_at=None)
     return live.order_by(F("due_at").asc(nulls_last=True), "pk")
 
@@ -118,6 +128,8 @@ def asked_of(user: Any) -> Q:
 
 def question(execution_id: int, node: str) -> ExecutionWait | None:
     """The latest wait of a step, open or not, with all that is asked about it here."""
+    if not NODE_ID.match(node):  # PostgreSQL would not even look for a NUL
+        return None
     return _rows().filter(execution=known(execution_id), node=node).order_by("-pk").first()
 
 

@@ -12,6 +12,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from executions.models import ExecutionLog, ExecutionWait, Kind, WaitKind
 from executions.story import MAX_ID
+from workflows.graph import NODE_ID
 
 
 def url_of(wait: ExecutionWait, request: HttpRequest) -> str:
@@ -23,7 +24,7 @@ def url_of(wait: ExecutionWait, request: HttpRequest) -> str:
 
 def called(execution_id: int, node: str, token: str) -> ExecutionWait | None:
     """The latest wait behind an address. None for anything wrong: a guess learns nothing of what exists."""
-    if not 0 < execution_id <= MAX_ID or len(node) > 64 or not _fits(execution_id, node, token):
+    if not 0 < execution_id <= MAX_ID or not NODE_ID.match(node) or not _fits(execution_id, node, token):
         return None
     waits = ExecutionWait.objects.filter(execution=execution_id, node=node, kind=WaitKind.CALLBACK)
     return waits.select_related("execution__workflow", "answered_by").order_by("-pk").first()

@@ -24,6 +24,7 @@ from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
 from executions.family import Family, Survey
 from executions.large import filled, input_of
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
+from executions.models.execution import ExecutionQuerySet
 from executions.slots import is_limited, key_of
 from executions.workshop import LINE_LENGTH
 from workflows.blueprint import Blueprint, blueprint_of
@@ -340,14 +341,21 @@ def hand_back(owner: str, *executions: int) -> int:
     """Makes what we hold due for whoever is next: these, or all of it."""
     rows = WorkflowExecution.objects.owned_by(owner)
     rows = rows.filter(pk__in=executions) if executions else rows
-    return rows.update(owner=None, status=ExecutionStatus.PENDING, due_at=timezone.now())
+    return _held_and_updated(rows, owner=None, status=ExecutionStatus.PENDING, due_at=timezone.now())
 
 
 def release_dead(owners: Iterable[str]) -> int:
     """Makes what dead owners held due at once; the number of executions."""
     now = timezone.now()
     lost = WorkflowExecution.objects.live().filter(owner__in=list(owners), due_at__gt=now)
-    return lost.update(due_at=now)
+    return _held_and_updated(lost, due_at=now)
+
+
+def _held_and_updated(rows: ExecutionQuerySet, **changes: Any) -> int:
+    """In the order in which everybody locks more than one of them: an UPDATE alone has none."""
+    with transaction.atomic():
+        held = list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+        return rows.update(**changes) if held else 0
 
 
 def _parts(ids: Collection[int], size: int = 500) -> Iterable[list[int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from executions.aftermath import follow
@@ -27,9 +27,10 @@ def cancel_unowned(execution: WorkflowExecution, by: Any = None) -> None:
 def bury(execution_id: int, fence: int, error: Exception) -> None:
     """The engine could not go on with it: failed, with the reason, if it is still held under this fence."""
     with transaction.atomic():
-        rows = WorkflowExecution.objects.live().filter(pk=execution_id, fence=fence)
-        execution = rows.select_for_update(no_key=True).first()
-        if execution is None:
+        rows = WorkflowExecution.objects.filter(Q(pk=execution_id) | Q(children=execution_id))  # its parent first
+        held = {row.pk: row for row in rows.order_by("pk").select_for_update(no_key=True, of=("self",))}
+        execution = held.get(execution_id)
+        if execution is None or execution.is_final or execution.fence != fence:
             return
         if execution.cancel_requested_at:
             _end(execution, [], ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER)

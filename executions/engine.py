@@ -157,8 +157,8 @@ class WorkflowEngine:
 
     def repair(self, execution_id: int, repair: Repair, *, by: Any = None) -> None:
         """Lets a failed execution go on: see repair.py. Raises WorkflowExecutionError and InputError."""
-        if repair.given is not None or repair.output is not None:
-            _checked(repair.given if repair.given is not None else repair.output)
+        _checked(repair.given)
+        _checked(repair.output, "output_data")
         with transaction.atomic():
             _ring_later(repaired(known(execution_id), repair, by))
 
@@ -334,9 +334,9 @@ def _ring_later(execution: WorkflowExecution) -> None:
     transaction.on_commit(lambda: live.ring_viewers(*numbers))
 
 
-def _checked(input_data: Any) -> dict[str, Any]:
-    given = {} if input_data is None else input_data
-    return require_object(given, max_bytes=settings.ENGINE["DATA_BYTES"])
+def _checked(data: Any, field: str = "input_data") -> dict[str, Any]:
+    given = {} if data is None else data
+    return require_object(given, field, max_bytes=settings.ENGINE["DATA_BYTES"])
 
 
 def _workflow(workflow_id: Any, version: WorkflowVersion | None) -> Workflow:

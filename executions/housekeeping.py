@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from time import perf_counter
 
 from django.core.files.storage import storages
 from django.db import connection, connections
@@ -78,11 +79,10 @@ def forget_orphans() -> int:
     old = [int(name) for name in names if name.isdigit() and files.get_modified_time(name) < since]
     forgotten = 0
     for start in range(0, len(old), 500):
-        part = old[start : start + 500]
-        known = set(WorkflowExecution.objects.filter(pk__in=part).values_list("pk", flat=True))
-        orphans = [pk for pk in part if pk not in known]
-        blobs.forget(orphans)
-        forgotten += len(orphans)
+        part = set(old[start : start + 500])
+        part -= set(WorkflowExecution.objects.filter(pk__in=part).values_list("pk", flat=True))
+        blobs.forget(part)
+        forgotten += len(part)
     return forgotten
 
 
@@ -94,8 +94,7 @@ def give_back(is_over: Callable[[], bool] = lambda: False) -> int:
     keep = max(1_000, int(before * KEPT_FREE))
     free = _pragma("freelist_count")
     while free > keep and not is_over():
-        with pace.transaction():
-            _pragma(f"incremental_vacuum({min(pace.size, free - keep)})")
+        pace.note(_vacuumed(min(pace.size, free - keep)))
         left = _pragma("freelist_count")
         if left >= free:
             break  # this file was not laid out by us, and gives nothing back
@@ -103,8 +102,15 @@ def give_back(is_over: Callable[[], bool] = lambda: False) -> int:
     return (before - _pragma("page_count")) * _pragma("page_size")
 
 
+def _vacuumed(pages: int) -> float:
+    """Seconds. As a script, since execute() would stop after the first page."""
+    connection.ensure_connection()
+    began = perf_counter()
+    connection.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+    return perf_counter() - began
+
+
 def _pragma(name: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"PRAGMA {name}")
-        rows = cursor.fetchall()  # to its end: each row of a vacuum is a page
-    return int(rows[0][0]) if rows and rows[0] else 0
+        return int(cursor.fetchone()[0])

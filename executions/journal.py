@@ -243,9 +243,12 @@ def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost]:
 def held_fences(units: Sequence[Unit]) -> dict[int, int]:
     """The executions' fences, locked until COMMIT. Nothing else keeps a worker that lost its lease from writing.
 
-    Parents too, and in the order of their numbers, so that two who write to one family cannot wait for each other.
+    Parents too, and what is to be cancelled below, in the order of their numbers, so that two who write to one family
+    cannot wait for each other.
     """
     touched = {unit.execution_id for unit in units} | {unit.parent_id for unit in units if unit.parent_id}
+    if bereft := [unit.execution_id for unit in units if unit.orphaned]:
+        touched |= children.below(bereft)
     rows = WorkflowExecution.objects.filter(pk__in=touched).order_by("pk")
     return dict(rows.select_for_update(no_key=True).values_list("pk", "fence"))
 
@@ -319,9 +322,8 @@ def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
         refused = children.make(orders)
         for unit in units:
             unit.woken |= {unit.execution_id} & refused
-    ended = [unit for unit in units if unit.closing and unit.closing.has_aftermath and id(unit) in closed]
-    if ended:  # any of them rings for all
-        ended[0].woken |= follow([unit.execution_id for unit in ended])
+    if ended := [unit for unit in units if unit.closing and unit.closing.has_aftermath and id(unit) in closed]:
+        ended[0].woken |= follow([unit.execution_id for unit in ended])  # one of them rings for all
 
 
 def _pause(execution_id: int, node: str) -> None:

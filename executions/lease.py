@@ -7,6 +7,7 @@ take half a minute), while workers elsewhere wait for the lease. The fence stays
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import threading
@@ -63,6 +64,18 @@ def dead_owners() -> Iterator[str]:
                 path.unlink(missing_ok=True)
         except OSError:
             continue  # it lives, or another sweep was first
+
+
+def living_owners() -> list[str]:
+    """Owners of this machine whose process lives."""
+    found = []
+    for path in folder().glob("*"):
+        with contextlib.suppress(FileNotFoundError), path.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                found.append(path.name)
+    return found
 
 
 class LeaseKeeper:

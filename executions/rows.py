@@ -159,7 +159,7 @@ def _why(facts: dict[str, Any], wait: ExecutionWait | None) -> Sentence:
         return ()
     reason = f": {wait.reason}" if wait.reason else ""
     if wait.kind == WaitKind.CHILD:
-        return ("For executions of its own",)
+        return ("Waits for executions of its own",)
     if wait.kind == WaitKind.RETRY and wait.due_at:
         return ("Failed; tries again ", wait.due_at)
     if wait.due_at:

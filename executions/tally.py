@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from executions import children
-from executions.models import ExecutionStatus, WorkflowExecution
+from executions.models import WorkflowExecution
 from executions.planner import State
 from workflows.graph import Graph
+from workflows.permissions import shows
 from workflows.words import count
 
 MOST = 20  # steps whose children are counted
+NAMED = ("status", "workflow__name", "workflow__owner_id", "workflow__group_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """`node` has `total` children to run, of which `made` have begun and `live` are under way.
 
-    `called`: the one execution of a called workflow; `name` and `status` are its own.
+    `called`: the one execution of a called workflow; `name` and `status` are its own. Without `name` it is one that
+    not everybody may see who sees this here.
     """
 
     node: str
@@ -49,9 +52,13 @@ class Tally:
         return self.done - self.failed - self.cancelled
 
     @property
+    def of_name(self) -> str:
+        return f" of {self.name}" if self.name else ""
+
+    @property
     def words(self) -> str:
         if self.is_call:
-            return f"#{self.called} of {self.name}" if self.called else "another workflow"
+            return f"#{self.called}{self.of_name}" if self.called else "another workflow"
         return f"{self.done:,} of {count(self.total, 'item')}"
 
 
@@ -65,10 +72,12 @@ def _tally(execution: WorkflowExecution, graph: Graph, state: State, node_id: st
     node, label = state.nodes[node_id], graph.nodes[node_id].label
     rows = children.of(execution.pk, node_id, node.attempt)
     if node.items is None:
-        names = ("pk", "workflow__name", "status")
-        called = rows.values_list(*names).first()
-        pk, name, status = called or (None, "", "")
-        return Tally(node_id, label, 1, called=pk, name=name, status=status, is_call=True)
-    survey = children.counted(execution.pk, node_id, node.attempt)
-    failed = rows.filter(status=ExecutionStatus.FAILED).count() if survey.bad else 0
+        called = rows.select_related("workflow").only(*NAMED).first()
+        if called is None:
+            return Tally(node_id, label, 1, is_call=True)
+        name = called.workflow.name if shows(execution.workflow, called.workflow) else ""
+        return Tally(node_id, label, 1, called=called.pk, name=name, status=called.status, is_call=True)
+    step = (execution.pk, node_id, node.attempt)
+    survey = children.count(*step)
+    failed = children.failed(*step) if survey.bad else 0
     return Tally(node_id, label, node.items, survey.last + 1, survey.live, failed, survey.bad - failed)

@@ -14,10 +14,12 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router, Status
 
+from workflows.errors import InputError
 from workflows.models import Workflow
 from workflows.permissions import Verb, can, visible_to
 from workflows.schemas import (
     Refusal,
+    Settings,
     Window,
     WorkflowChange,
     WorkflowDetail,
@@ -48,6 +50,7 @@ def create_workflow(request: HttpRequest, body: WorkflowNew, response: HttpRespo
         workflow = Workflow.objects.create(
             name=body.name, description=body.description, is_active=body.is_active, owner=user
         )
+        change_settings(workflow, body.settings, user)
         take_definition(workflow, body.definition, as_draft=body.draft, by=user)
     response["Location"] = f"{request.path}{workflow.pk}"
     return Status(201, workflow)
@@ -65,6 +68,7 @@ def change_workflow(request: HttpRequest, workflow_id: int, body: WorkflowChange
     workflow = workflow_for(request, workflow_id, "edit")
     with transaction.atomic():
         change_row(workflow, body)
+        change_settings(workflow, body.settings, user_of(request))
         if "definition" in body.model_fields_set:
             take_definition(workflow, body.definition, as_draft=body.draft, by=user_of(request))
         elif "draft" in body.model_fields_set and not body.draft and workflow.draft is not None:
@@ -109,6 +113,21 @@ def change_row(workflow: Workflow, body: WorkflowChange) -> None:
         setattr(workflow, field, getattr(body, field))
     if named:
         workflow.save(update_fields=[*named, "updated_at"])
+
+
+def change_settings(workflow: Workflow, given: Settings, user: Any) -> None:
+    """Raises InputError for a workflow that this user may not see, as for one that is not there."""
+    chosen = given.model_dump(exclude_unset=True)
+    other = chosen.pop("on_failure", None)
+    if "on_failure" in given.model_fields_set:
+        found = visible_to(user).exclude(pk=workflow.pk).filter(pk=other).first() if other else None
+        if other and found is None:
+            raise InputError(f"There is no other workflow {other} to start on a failure.", "settings.on_failure")
+        chosen["on_failure"] = found
+    for name, value in chosen.items():
+        setattr(workflow, name, value)
+    if chosen:
+        workflow.save(update_fields=[*chosen, "updated_at"])
 
 
 def take_definition(workflow: Workflow, definition: dict[str, Any], *, as_draft: bool, by: Any) -> None:

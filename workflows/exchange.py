@@ -1,24 +1,33 @@
 """A workflow as a file: written for others, and read from what others wrote. Pure, no Django.
 
-The file is {"name", "description", "tags", "max_parallel", "time_zone", "definition"}. A bare React Flow object, as
-`toObject()` saves it, is read too. The definition is kept as it came, every unknown key included.
+The file is {"name", "description", "tags", "max_parallel", "time_zone", "settings", "definition"}. A bare React Flow
+object, as `toObject()` saves it, is read too. The definition is kept as it came, every unknown key included.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from workflows import values
 from workflows.errors import InputError
 from workflows.graph import MAX_EDGES, MAX_NODES
+from workflows.moments import is_path
 from workflows.sayings import cut, listed
 
 MAX_NAME, MAX_TAG, MAX_TAGS, MAX_DESCRIPTION = 200, 40, 50, 20_000
-KNOWN = ("name", "description", "tags", "max_parallel", "time_zone", "definition")
+KNOWN = ("name", "description", "tags", "max_parallel", "time_zone", "settings", "definition")
+#: What else a workflow is set to: name -> (least, most). None is written for what is not set.
+NUMBERS = {
+    "time_limit_s": (1, 366 * 86_400),
+    "keep_days": (0, 2**31 - 1),
+    "concurrency": (1, 2**31 - 1),
+    "concurrency_per_key": (1, 2**31 - 1),
+    "priority": (-1, 1),
+}
 N8N = (
     "This is an n8n export (“nodes” with “parameters”, and “connections”). Its steps are not ours, so it cannot be"
     " imported yet."
@@ -36,6 +45,7 @@ class Parcel:
     tags: tuple[str, ...] = ()
     max_parallel: int | None = None
     time_zone: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
 
 
@@ -47,6 +57,7 @@ def write(parcel: Parcel) -> str:
         "tags": list(parcel.tags),
         "max_parallel": parcel.max_parallel,
         "time_zone": parcel.time_zone,
+        "settings": dict(parcel.settings),
         "definition": parcel.definition,
     }
     return json.dumps(told, ensure_ascii=False, indent=2) + "\n"
@@ -105,6 +116,7 @@ def _unpacked(whole: Mapping[str, Any]) -> Parcel:
         tags=_tags(whole.get("tags")),
         max_parallel=_max_parallel(whole.get("max_parallel")),
         time_zone=_time_zone(_text(whole, "time_zone", 64)),
+        settings=_settings(whole.get("settings")),
         unused=tuple(cut(key) for key in whole if key not in KNOWN),
     )
 
@@ -154,6 +166,26 @@ def _time_zone(name: str) -> str:
         return ZoneInfo(name).key if name else ""
     except (ValueError, OSError, ZoneInfoNotFoundError):
         raise InputError(f"“time_zone” names “{cut(name)}”, which is no time zone that is known here.") from None
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    """Only what is set and known; what a later version may have written beside is left out."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError("“settings” must be an object.", "settings")
+    known = {name: _number(value[name], name) for name in NUMBERS if value.get(name) is not None}
+    path = _text(value, "concurrency_key", 200)
+    if path and not is_path(path):
+        raise InputError(f"“concurrency_key” names “{cut(path)}”, which is no place in the input.", "settings")
+    return known | ({"concurrency_key": path} if path else {})
+
+
+def _number(value: Any, name: str) -> int:
+    least, most = NUMBERS[name]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"“{name}” must be a whole number from {least:,} to {most:,}.", "settings")
+    return value
 
 
 def _max_parallel(value: Any) -> int | None:

@@ -54,6 +54,25 @@ def _may(user: Any, verb: Verb, workflow: Workflow, groups: set[int]) -> bool:
     return workflow.owner_id is None and workflow.group_id is None and verb in ("view", "run")
 
 
+def may_start(workflow: Workflow, other: Workflow) -> bool:
+    """Whether one workflow may set another going: it acts with the rights of its owner, as they are now. One without
+    owner reaches only what is everybody's."""
+    if workflow.pk == other.pk:
+        return True
+    if workflow.owner is None:
+        return other.owner_id is None and other.group_id is None
+    return can(workflow.owner, "run", other)
+
+
+def shows(workflow: Workflow, other: Workflow) -> bool:
+    """Whether everybody who may see `workflow` may see `other` too: what both kinds of viewers get may name it."""
+    if other.owner_id is None and other.group_id is None:
+        return True
+    if workflow.owner_id is None and workflow.group_id is None:
+        return False
+    return workflow.owner_id in (None, other.owner_id) and workflow.group_id in (None, other.group_id)
+
+
 def why_not(verb: Verb, workflow: Workflow) -> str:
     """For somebody who may see the workflow but not `verb` it: the right that is missing, and who can give it."""
     if workflow.owner_id is None and workflow.group_id is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from workflows.asking import asked
 from workflows.steps import kinds
 from workflows.words import count
 
@@ -34,6 +35,8 @@ def said(value: Any) -> str:
         return f"“{value}”" if is_short(value) else count(len(value), "character")
     if isinstance(value, list) and value and all(isinstance(item, str) and is_short(item) for item in value):
         return listed(value)
+    if words := asked(value):
+        return words
     flat = json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict | list) and len(flat) > SHORT:
         return count(len(value), "item" if isinstance(value, list) else "entry")

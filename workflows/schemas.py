@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from ninja import Schema
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from workflows.models import Workflow
+from workflows.moments import is_path
 from workflows.values import clean_text
 
 
@@ -24,6 +26,18 @@ def in_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError("it is outside of the calendar") from None
+
+
+def known_zone(name: str) -> str:
+    if name and name not in available_timezones():
+        raise ValueError("it is no time zone; they are called like Europe/Berlin or UTC")
+    return name
+
+
+def known_path(text: str) -> str:
+    if text and not is_path(text):
+        raise ValueError("it is no place in the input; write it like customer.id")
+    return text
 
 
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -72,10 +86,25 @@ class WorkflowBody(Body):
         return {key: data[key] for key in data if key not in READ_ONLY} if isinstance(data, dict) else data
 
 
+class Settings(Body):
+    """Only what is named changes. Seconds and days; null: none of its own. `on_failure`: a workflow's id."""
+
+    max_parallel: Annotated[int, Field(ge=1, le=1_000)] = 8
+    time_zone: Annotated[str, AfterValidator(known_zone)] = ""
+    time_limit_s: Annotated[int, Field(ge=1, le=366 * 86_400)] | None = None
+    keep_days: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    concurrency_key: Annotated[str, Field(max_length=200), AfterValidator(known_path)] = ""
+    concurrency_per_key: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    priority: Annotated[int, Field(ge=-1, le=1)] = 0
+    on_failure: RowId | None = None
+
+
 class WorkflowNew(WorkflowBody):
     name: Name
     description: Text = ""
     is_active: bool = True
+    settings: Settings = Settings()
     definition: Definition
     draft: bool = Field(False, description="Keep the definition as a draft; otherwise it is published at once.")
 
@@ -86,6 +115,7 @@ class WorkflowChange(WorkflowBody):
     name: Name = ""
     description: Text = ""
     is_active: bool = True
+    settings: Settings = Settings()
     definition: Definition = {}
     draft: bool = Field(False, description="Keep the definition as a draft. False: publish it, or the draft there is.")
 
@@ -115,6 +145,12 @@ class WorkflowDetail(WorkflowSummary):
     """`definition` is the draft where `draft` is true, else what runs now."""
 
     definition: dict[str, Any]
+    settings: dict[str, Any]
+
+    @staticmethod
+    def resolve_settings(workflow: Workflow) -> dict[str, Any]:
+        told = {name: getattr(workflow, name) for name in Settings.model_fields if name != "on_failure"}
+        return {**told, "on_failure": workflow.on_failure_id}
 
 
 class WorkflowList(Schema):

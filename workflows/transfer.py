@@ -8,6 +8,9 @@ from django.db import transaction
 
 from workflows.exchange import Parcel
 from workflows.models import Workflow, WorkflowVersion
+from workflows.models.workflow import LIMITS
+
+SET: tuple[Any, ...] = (None, "")  # what says that nothing is set
 
 
 def packed(workflow: Workflow, version: WorkflowVersion | None = None) -> Parcel:
@@ -19,6 +22,7 @@ def packed(workflow: Workflow, version: WorkflowVersion | None = None) -> Parcel
         tags=tuple(workflow.tags.values_list("name", flat=True)),
         max_parallel=workflow.max_parallel,
         time_zone=workflow.time_zone,
+        settings={name: value for name in LIMITS if (value := getattr(workflow, name)) not in SET},
     )
 
 
@@ -30,6 +34,7 @@ def unpacked(parcel: Parcel, name: str, owner: Any, by: Any = None) -> Workflow:
             description=parcel.description,
             time_zone=parcel.time_zone,
             owner=owner,
+            **parcel.settings,
             **({"max_parallel": parcel.max_parallel} if parcel.max_parallel else {}),
         )
         workflow.set_tags(list(parcel.tags))

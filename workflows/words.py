@@ -49,8 +49,8 @@ def iso(at: datetime) -> str:
 
 
 def count(number: int, word: str) -> str:
-    """count(1, "step") -> "1 step"; count(2000, "entry") -> "2,000 entries"."""
-    many = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    """count(1, "step") -> "1 step"; count(2000, "entry") -> "2,000 entries"; count(2, "day") -> "2 days"."""
+    many = f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"
     return f"{number:,} {word if number == 1 else many}"
 
 

@@ -30,10 +30,10 @@ Context = dict[str, Any]
 
 @require_POST
 def run_again(request: HttpRequest, execution_id: int) -> HttpResponse:
-    """As it was, at once."""
+    """As it was, at once. The page's key makes a second click give the same execution."""
     execution = _rerunnable(request, execution_id)
     try:
-        new = WorkflowEngine().run_again(execution.pk, by=request.user)
+        new = WorkflowEngine().run_again(execution.pk, by=request.user, idempotency_key=_key(request, execution))
     except StepstreamError:
         return see_other("executions:run", execution.workflow_id)  # which says why it cannot be run
     return see_other("executions:show", new)
@@ -74,13 +74,18 @@ def _can_begin(execution: WorkflowExecution) -> bool:
 
 
 def _begun(request: HttpRequest, execution: WorkflowExecution, node_id: str) -> HttpResponse:
-    key = request.POST.get("key", "").replace("\0", "")[:KEY_LENGTH]
-    how: Context = {"by": request.user, "idempotency_key": f"{key} {node_id}" if key else None}
+    how: Context = {"by": request.user, "idempotency_key": _key(request, execution, node_id)}
     try:
         return see_other("executions:show", WorkflowEngine().run_again(execution.pk, from_node=node_id, **how))
     except (WorkflowExecutionError, InputError) as error:
         messages.error(request, f"Nothing was started: {error.message}")
         return _page(request, execution, node_id, 409)
+
+
+def _key(request: HttpRequest, execution: WorkflowExecution, node_id: str = "") -> str | None:
+    """Unlike a bare one, no other form's key of the same workflow can meet it."""
+    key = request.POST.get("key", "").replace("\0", "")[:KEY_LENGTH]
+    return f"{key} {execution.pk} {node_id}".strip() if key else None
 
 
 def _page(request: HttpRequest, execution: WorkflowExecution, node_id: str, status: int | None = None) -> HttpResponse:

@@ -47,6 +47,8 @@ def repair(request: HttpRequest, execution_id: int) -> HttpResponse:
         if not refusal and form.is_valid():
             return see_other("executions:show", execution.pk)
     context = _context(execution, state, node_id) | {"form": form, "refusal": refusal, "note": note}
+    if refusal:
+        context["problem"] = ""  # it is said above the form, which keeps what was typed
     status = 409 if refusal else 422 if request.method == "POST" else None
     return render(request, "executions/repair.html", context, status=status)
 

@@ -21,6 +21,7 @@ from executions.answer_form import AnswerForm
 from executions.answering import AnswerRefused, title_of
 from executions.callbacks import url_of
 from executions.models import ExecutionWait, WaitKind, WorkflowExecution
+from executions.models.wait import WaitQuerySet
 from workflows.errors import InputError
 from workflows.permissions import can, visible
 from workflows.views.record import see_other
@@ -40,8 +41,7 @@ def _counted(request: HttpRequest) -> str:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return ""
-    asked = answering.answerable_by(user).filter(answering.asked_of(user)).order_by()
-    number = asked[: COUNTED + 1].count()
+    number = answering.asking(user).order_by()[: COUNTED + 1].count()
     return f"{COUNTED}+" if number > COUNTED else str(number or "")
 
 
@@ -49,15 +49,18 @@ def _counted(request: HttpRequest) -> str:
 @require_safe
 def listed(request: HttpRequest) -> HttpResponse:
     """First what asks this person, then what it may answer in place of others."""
-    mine = answering.answerable_by(request.user)
-    rows = mine.select_related("execution__workflow", "execution__version")
-    asks_me = list(rows.filter(answering.asked_of(request.user))[:MOST])
-    others = list(rows.exclude(pk__in=[wait.pk for wait in asks_me])[: MOST - len(asks_me)])
+    asks_me = list(_with_names(answering.asking(request.user))[:MOST])
+    others = _with_names(answering.answerable_by(request.user)).exclude(pk__in=[wait.pk for wait in asks_me])
+    others = others[: MOST - len(asks_me)]
     seen = _seen(request, [wait.execution_id for wait in (*asks_me, *others)])
     groups = [("Asked of you", asks_me), ("Asked of others", others)]
     shown = [(title, [_row(wait, seen) for wait in waits]) for title, waits in groups if waits]
     context = {"groups": shown, "is_cut": len(asks_me) + len(others) >= MOST, "most": MOST}
     return render(request, "executions/waiting.html", context)
+
+
+def _with_names(rows: WaitQuerySet) -> WaitQuerySet:
+    return rows.select_related("execution__workflow", "execution__version")
 
 
 def _row(wait: ExecutionWait, seen: set[int]) -> Context:

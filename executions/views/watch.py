@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from executions import fragments
 from executions.around import around
+from executions.forms import new_key
 from executions.models import ExecutionLog, WorkflowExecution
 from executions.plan import drawn_of, graph_of
 from executions.planner import State
@@ -46,6 +47,7 @@ def show(request: HttpRequest, execution_id: int) -> HttpResponse:
     context["parent"] = _parent(request, execution)
     context["may_run"] = can(request.user, "run", execution.workflow)
     context["may_run_again"] = execution.parent_id is None and can(request.user, again(execution), execution.workflow)
+    context["key"] = new_key()  # a second click on “Run again” starts nothing more
     return render(request, "executions/show.html", context)
 
 

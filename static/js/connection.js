@@ -44,7 +44,8 @@
   document.addEventListener("htmx:before:ws:connection", event => {
     if (refused.has(event.detail.connection) || isFinished()) event.preventDefault();
   });
-  document.addEventListener("htmx:after:swap", () => { if (isFinished()) sayState(true); });
+  // It has ended; or it had, and goes on: somebody repaired it.
+  document.addEventListener("htmx:after:swap", () => { if (isFinished() || live.dataset.live === "done") sayState(true); });
   // A form that was refused (signed out meanwhile, no right any more) says so on a whole page, unless it has a place
   // for that very answer (hx-status:422).
   document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {

@@ -144,6 +144,7 @@ class Owner:
         self.runs: dict[int, Run] = {}
         self.tasks: dict[int, asyncio.Task[None]] = {}
         self.has_room, self.is_deaf, self.is_dead = has_room, False, False
+        self.breaths: int | None = None  # how often it still speaks with the database, where it is about to die
         self.loses_answers = 0  # of so many commits to come: they get through, though their answer does not
         self.errors: list[BaseException] = []
         self._peers = peers
@@ -172,7 +173,10 @@ class Owner:
             self.runs[execution_id].nudge()
 
     async def claim(self, limit: int) -> int:
-        held = await self._in_this_thread(claim.claim, self.owner, limit)
+        try:
+            held = await self._in_this_thread(claim.claim, self.owner, limit)
+        except OwnershipLost:  # it is dead
+            return 0
         for one in held:
             if old := self.tasks.get(one.execution_id):  # lost and got again
                 old.cancel()
@@ -217,6 +221,9 @@ class Owner:
                 del self.tasks[held.execution_id]
 
     async def _in_this_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self.breaths is not None:
+            self.breaths -= 1
+            self.is_dead |= self.breaths < 0
         if self.is_dead:
             raise OwnershipLost("dead")
         with outside_the_loop():

@@ -156,6 +156,8 @@ def test_whatever_is_wrong_with_an_address_the_answer_is_the_same(workflow: Work
         good.replace(f"/{wait.execution_id}/", "/987654/"),
         good.replace(f"/{wait.execution_id}/", f"/{10**40}/"),
         good.replace("/work/", f"/{'x' * 500}/"),
+        good.replace("/work/", "/wo%00rk/"),
+        good.replace("/work/", "/wo rk/"),
     ]
     answers = {(response.status_code, response.content) for response in (Client().post(url) for url in wrong)}
     assert len(answers) == 1 and answers.pop()[0] == 404

@@ -216,6 +216,80 @@ def test_the_ledger_always_has_what_the_next_step_needs(graph: Graph, seed: int,
         assert ledger.result().keys() >= set(ledger.accumulated)
 
 
+@given(graphs(), st.integers(0, 2**32), st.booleans())
+def test_a_ledger_that_is_rebuilt_is_the_one_that_lived(graph: Graph, seed: int, faults: bool) -> None:
+    """At every entry, with failures that are gone on from, repairs by input and by output, and children."""
+    walk, given = Walk(graph, Random(seed), faults, strength=True).to_end(), {"given": 0}
+    live, state = Ledger(graph, given), State()
+    for place, entry in enumerate(walk.entries, 1):
+        live.apply(entry, state)
+        state.apply(entry)
+        if entry.node and state.nodes[entry.node].status == "running":
+            assert live.incoming[entry.node] is not None
+        if place % 7 == 0 or place == len(walk.entries):
+            rebuilt, from_start = Ledger(graph, given), State()
+            for earlier in walk.entries[:place]:
+                rebuilt.apply(Entry(**json.loads(json.dumps(told_of(earlier)))), from_start)
+                from_start.apply(earlier)
+            assert (rebuilt.incoming, rebuilt.accumulated, rebuilt.ends) == (
+                live.incoming,
+                live.accumulated,
+                live.ends,
+            )
+    assert len(list(replay(graph, given, iter(walk.entries)))) >= len(walk.kinds("completed", "retried"))
+
+
+def told_of(entry: Entry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in ("kind", "node", "attempt", "data", "seq")}
+
+
+def follow(graph: Graph, given: Data, *entries: Entry) -> Ledger:
+    ledger, state = Ledger(graph, given), State()
+    for entry in entries:
+        ledger.apply(entry, state)
+        state.apply(entry)
+    return ledger
+
+
+FAILED = {"type": "ValueError", "message": "no", "node": "a", "traceback": "long"}
+
+
+def test_what_failed_and_is_gone_on_from_hands_on_what_it_got() -> None:
+    failed = Entry("failed", "a", 1, {"error": FAILED, "handle": "out"})
+    ledger = follow(drawn("a b", "a>b"), {"x": 1}, Entry("started", "a", 1), failed, Entry("started", "b", 1))
+    assert ledger.incoming["b"] == {"x": 1}
+
+
+def test_an_error_way_gets_the_error_and_not_its_traceback() -> None:
+    failed = Entry("failed", "a", 1, {"error": FAILED, "handle": "error"})
+    ledger = follow(drawn("a b", "a:error>b"), {"x": 1}, Entry("started", "a", 1), failed, Entry("started", "b", 1))
+    seen = ledger.incoming["b"]
+    assert seen["x"] == 1 and seen["error"]["message"] == "no" and "traceback" not in seen["error"]
+
+
+def test_a_repaired_input_is_what_the_step_sees_and_what_it_adds_to() -> None:
+    ledger = follow(
+        drawn("a b", "a>b"),
+        {"x": 1},
+        Entry("started", "a", 1),
+        Entry("failed", "a", 1, {"error": FAILED}),
+        Entry("finished", data={"status": "failed"}),
+        Entry("repaired", "a", 1, {"input": {"x": 2}}),
+        Entry("started", "a", 2),
+        Entry("completed", "a", 2, pack({"x": 2}, {"a": 1})),
+        Entry("started", "b", 1),
+    )
+    assert ledger.incoming["b"] == {"x": 2, "a": 1}
+
+
+def test_what_is_reused_is_merged_as_if_it_had_run_here() -> None:
+    graph = drawn("a b c d", "a>c", "b>c", "c>d")
+    told = [Entry("reused", name, 1, {"added": {name: name}}) for name in "abc"]
+    ledger = follow(graph, {"x": 1}, *told, Entry("started", "d", 1))
+    assert ledger.incoming["d"] == {"x": 1, "a": "a", "b": "b", "c": "c"}
+    assert not ledger.accumulated, "nobody asks for it any more"
+
+
 # Reading it again
 
 

@@ -17,6 +17,7 @@ from executions.planner import (
     Finish,
     GiveUp,
     Move,
+    Pause,
     Rest,
     Resume,
     Skip,
@@ -53,7 +54,11 @@ def _data(kind: str, handle: str) -> Any:
     return {
         "completed": {"added": {}} | ({"handle": handle} if handle else {}),
         "reused": {"added": {}},
-        "failed": {"error": ERROR},
+        "failed": {"error": ERROR} | ({"handle": handle} if handle else {}),
+        "retried": {"error": ERROR, "until": None, "failures": 1, "of": 3},
+        "limited": {"limit": "time", "error": ERROR} if handle else {"limit": "log"},
+        "repaired": {"output": {"added": {}, "handle": handle}} if handle else {"reason": "typing error"},
+        "resumed": {"expires_at": None},
         "waited": {"until": handle.replace("/", ":") or None, "reason": ""},
         "answered": {"answer": 42, "by": None},
         "finished": {"status": handle or "completed"},
@@ -68,6 +73,7 @@ def moves(graph: Graph, *told: str) -> list[Move]:
 CHAIN = drawn("a b c", "a>b", "b>c")
 FORK = drawn("a b c d", "a>b", "a>c", "b>d", "c>d")
 CHOICE = drawn("a yes no end", "a:true>yes", "a:false>no", "yes>end", "no>end")
+SAFE = drawn("a good bad end", "a>good", "a:error>bad", "good>end", "bad>end")
 LONG_NO = drawn("a yes no no2 end", "a:true>yes", "a:false>no", "no>no2", "no2>end", "yes>end")
 
 
@@ -82,6 +88,9 @@ LONG_NO = drawn("a yes no no2 end", "a:true>yes", "a:false>no", "no>no2", "no2>e
         (CHAIN, "started a, completed a, started b, completed b, started c, completed c", [Finish("completed")]),
         (CHAIN, "started a, completed a, reused b", [Start("c")]),
         (drawn("a"), "", [Start("a")]),
+        (CHAIN, "reused a, reused b", [Start("c")]),
+        (FORK, "reused a, reused c", [Start("b")]),
+        (FORK, "reused a, reused b, reused c, reused d", [Finish("completed")]),
         # forks and joins
         (FORK, "started a, completed a", [Start("b"), Start("c")]),
         (FORK, "started a, completed a, started b, started c, completed c", []),
@@ -111,6 +120,77 @@ LONG_NO = drawn("a yes no no2 end", "a:true>yes", "a:false>no", "no>no2", "no2>e
         (FORK, "started a, completed a, started b, started c, failed b, abandoned c", [Finish("failed")]),
         (FORK, "started a, completed a, started b, started c, waited c, failed b", [Stop("c")]),
         (FORK, "started a, completed a, started b, started c, waited c, answered c, failed b", [Stop("c")]),
+        # a failure that its policy handles: by “out” as if it had ended well, by “error” the other way
+        (CHAIN, "started a, failed a:out", [Start("b")]),
+        (SAFE, "started a, failed a:error", [Skip("good"), Start("bad")]),
+        (SAFE, "started a, completed a", [Start("good"), Skip("bad")]),
+        (SAFE, "started a, failed a:error, skipped good, started bad, completed bad", [Start("end")]),
+        (SAFE, "started a, failed a:out, started good, skipped bad, failed good:out", [Start("end")]),
+        (SAFE, "started a, failed a", [Finish("failed")]),
+        (CHAIN, "started a, failed a:error", [Skip("b")]),
+        (CHAIN, "started a, failed a:error, skipped b, skipped c", [Finish("completed")]),
+        (FORK, "started a, completed a, started b, started c, failed b:out", []),
+        (FORK, "started a, completed a, started b, started c, failed b:out, completed c", [Start("d")]),
+        (FORK, "started a, completed a, started b, started c, failed b:error, failed c:error", [Skip("d")]),
+        (FORK, "started a, completed a, started b, started c, failed b:error, failed c:out", [Start("d")]),
+        (FORK, "started a, completed a, started b, started c, failed b:out, failed c", [Finish("failed")]),
+        # tried again: a wait, then the next attempt
+        (CHAIN, "started a, retried a", [Rest()]),
+        (CHAIN, "started a, retried a, answered a", [Start("a", 2)]),
+        (CHAIN, "started a, retried a, answered a, started a, retried a, answered a", [Start("a", 3)]),
+        (CHAIN, "started a, retried a, taken_over", [Rest()]),
+        (CHAIN, "started a, retried a, cancel_requested", [Stop("a")]),
+        (CHAIN, "started a, retried a, answered a, cancel_requested", [Stop("a")]),
+        (CHAIN, "started a, retried a, answered a, started a, failed a", [Finish("failed")]),
+        (CHAIN, "started a, retried a, answered a, started a, waited a, answered a", [Resume("a")]),
+        (FORK, "started a, completed a, started b, started c, retried b, failed c", [Stop("b")]),
+        (FORK, "started a, completed a, started b, started c, retried b, completed c", [Rest()]),
+        # limits that end it, and such that do not
+        (CHAIN, "started a, limited :error", [Stop("a")]),
+        (CHAIN, "started a, waited a, limited :error", [Stop("a")]),
+        (CHAIN, "started a, limited :error, cancelled a", [Finish("failed")]),
+        (CHAIN, "started a, limited :error, completed a", [Finish("failed")]),
+        (CHAIN, "limited :error, cancel_requested", [Finish("cancelled")]),
+        (CHAIN, "started a, limited, completed a", [Start("b")]),
+        # pause: what runs ends, nothing begins
+        (CHAIN, "paused", [Rest()]),
+        (CHAIN, "started a, paused", []),
+        (CHAIN, "started a, paused, completed a", [Rest()]),
+        (CHAIN, "started a, paused, completed a, resumed", [Start("b")]),
+        (CHAIN, "started a, waited a, paused, answered a", [Rest()]),
+        (CHAIN, "started a, waited a, paused, answered a, resumed", [Resume("a")]),
+        (CHAIN, "started a, retried a, paused, answered a", [Rest()]),
+        (CHAIN, "started a, paused, taken_over", [Rest()]),
+        (CHAIN, "started a, paused, taken_over, resumed", [Start("a", 2)]),
+        (CHAIN, "started a, paused, failed a", [Finish("failed")]),
+        (CHAIN, "started a, paused, cancel_requested", [Stop("a")]),
+        (CHAIN, "paused, cancel_requested", [Finish("cancelled")]),
+        (CHAIN, "started a, paused, limited :error", [Stop("a")]),
+        (CHOICE, "started a, paused, completed a:true", [Rest()]),
+        (CHAIN, "started a, paused, resumed", []),
+        # repair: what failed or was stopped by it runs once more; what a person supplies counts as its end
+        (CHAIN, "started a, failed a, finished :failed, repaired a", [Start("a", 2)]),
+        (CHAIN, "started a, failed a, finished :failed, repaired a:out", [Start("b")]),
+        (CHOICE, "started a, failed a, finished :failed, repaired a:false", [Skip("yes"), Start("no")]),
+        (CHAIN, "started a, limited :error, cancelled a, finished :failed, repaired", [Start("a", 2)]),
+        (
+            FORK,
+            "started a, completed a, started b, started c, failed b, cancelled c, finished :failed, repaired b",
+            [Start("b", 2), Start("c", 2)],
+        ),
+        (
+            FORK,
+            "started a, completed a, started b, started c, failed b, cancelled c, finished :failed, repaired b:out",
+            [Start("c", 2)],
+        ),
+        (
+            FORK,
+            "started a, completed a, started b, started c, failed b:out, failed c, finished :failed, repaired c:out",
+            [Start("d")],
+        ),
+        (CHAIN, "started a, failed a, finished :failed, repaired a, started a, failed a", [Finish("failed")]),
+        (CHAIN, "started a, failed a, finished :failed, repaired a, cancel_requested", [Finish("cancelled")]),
+        (CHAIN, "started a, failed a, finished :failed", []),
         # cancel
         (CHAIN, "cancel_requested", [Finish("cancelled")]),
         (CHAIN, "started a, cancel_requested", [Stop("a")]),
@@ -151,6 +231,32 @@ def test_what_follows(graph: Graph, told: str, expected: list[Move]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "told", "expected"),
+    [
+        ({"a"}, "", [Pause("a")]),
+        ({"b"}, "", [Start("a")]),
+        ({"b"}, "started a, completed a", [Pause("b")]),
+        ({"c"}, "started a, completed a", [Pause("c")]),  # nothing new starts beside it
+        ({"c", "b"}, "started a, completed a", [Pause("b")]),
+        ({"b"}, "started a, completed a, paused", [Rest()]),
+        ({"b"}, "started a, completed a, cancel_requested", [Finish("cancelled")]),
+        ({"b"}, "started a, completed a, started b, taken_over", [Start("c"), Pause("b")][1:]),
+        ({"d"}, "started a, completed a, started b, started c, failed b", [Stop("c")]),
+        ({"nobody"}, "", [Start("a")]),
+        ({"a"}, "started a, retried a, answered a", [Pause("a")]),
+        ({"a"}, "started a, waited a, answered a", [Resume("a")]),  # it goes on, and does not begin
+    ],
+)
+def test_it_pauses_before_a_step(before: set[str], told: str, expected: list[Move]) -> None:
+    assert next_moves(FORK, fold(journal(*filter(None, told.split(", ")))), before) == expected
+
+
+def test_a_skip_is_written_though_it_pauses_before_the_other_way() -> None:
+    state = fold(journal("started a", "completed a:true"))
+    assert next_moves(CHOICE, state, {"yes"}) == [Skip("no"), Pause("yes")]
+
+
+@pytest.mark.parametrize(
     ("limit", "told", "expected"),
     [
         (1, "", [Start("a")]),
@@ -180,6 +286,41 @@ def test_a_limit_of_nothing_does_not_pass_for_an_end() -> None:
 
 
 # What the fold says
+
+
+def test_what_lapsed_before_says_nothing_about_a_later_wait() -> None:
+    entries = journal("started a", "retried a", "answered a", "started a", "waited a")
+    entries[4].data = {"answer": None, "due": True}
+    assert fold(entries[:5]).nodes["a"].has_lapsed
+    assert not fold(entries[:6]).nodes["a"].has_lapsed and not fold(entries).nodes["a"].has_lapsed
+    assert not fold(journal("started a", "waited a", "answered a", "waited a")).nodes["a"].has_lapsed
+
+
+def test_failures_and_losses_are_counted_apart() -> None:
+    node = fold(journal("started a", "taken_over", "started a", "retried a", "answered a", "started a")).nodes["a"]
+    assert (node.failures, node.losses, node.attempt, node.repairs) == (1, 0, 3, 0)
+
+
+def test_a_repair_forgives_and_is_counted() -> None:
+    told = ("started a", "retried a", "answered a", "started a", "failed a", "finished :failed", "repaired a")
+    state = fold(journal(*told))
+    assert (state.status, state.failure) == (None, None)
+    assert (state.nodes["a"].failures, state.nodes["a"].losses, state.nodes["a"].repairs) == (0, 0, 1)
+
+
+def test_a_time_limit_stands_still_while_it_is_paused_and_is_set_anew_by_a_repair() -> None:
+    entries = journal("paused", "resumed", "started a", "failed a", "finished :failed", "repaired a")
+    for place, hour in ((1, 10), (3, 11), (7, 12)):
+        entries[place].data = {**(entries[place].data or {}), "expires_at": f"2026-11-24T{hour}:00:00+00:00"}
+    hours = [getattr(fold(entries[:end]).expires_at, "hour", None) for end in (2, 3, 4, 7, 8)]
+    assert hours == [10, 10, 11, 11, 12]
+    assert fold(entries[:3]).paused_at and not fold(entries[:4]).paused_at
+
+
+def test_a_handled_failure_is_no_failure_of_the_execution() -> None:
+    state = fold(journal("started a", "failed a:error"))
+    assert state.failure is None and state.handled_failures == 1 and state.steps_done == 1
+    assert state.nodes["a"].handle == "error"
 
 
 def test_losses_are_forgiven_by_success_only() -> None:
@@ -235,9 +376,9 @@ def test_an_edge_is_live_dead_or_not_settled() -> None:
 # Properties
 
 
-@given(graphs(), SEEDS, st.booleans())
-def test_folding_everything_is_applying_one_by_one(graph: Graph, seed: int, faults: bool) -> None:
-    walk = Walk(graph, Random(seed), faults).to_end()
+@given(graphs(), SEEDS, st.booleans(), st.booleans())
+def test_folding_everything_is_applying_one_by_one(graph: Graph, seed: int, faults: bool, strength: bool) -> None:
+    walk = Walk(graph, Random(seed), faults, strength).to_end()
     one_by_one = State()
     for entry in walk.entries:
         one_by_one.apply(entry)
@@ -247,15 +388,17 @@ def test_folding_everything_is_applying_one_by_one(graph: Graph, seed: int, faul
     assert folded == walk.state
 
 
-@given(graphs(), SEEDS, st.booleans())
-def test_a_pruned_frontier_changes_nothing(graph: Graph, seed: int, faults: bool) -> None:
+@settings(max_examples=300)
+@given(graphs(), SEEDS, st.booleans(), st.booleans())
+def test_a_pruned_frontier_changes_nothing(graph: Graph, seed: int, faults: bool, strength: bool) -> None:
     def compare(walk: Walk) -> None:
-        expected = plain_moves(graph, walk.state)
-        assert next_moves(graph, walk.state) == expected
-        assert next_moves(graph, walk.state) == expected, "asking twice changes nothing"
-        assert next_moves(graph, fold(walk.entries)) == expected, "nor does reading the journal again"
+        expected = plain_moves(graph, walk.state, walk.pause_before)
+        told = (walk.state, fold(walk.entries))
+        assert next_moves(graph, told[0], walk.pause_before) == expected
+        assert next_moves(graph, told[0], walk.pause_before) == expected, "asking twice changes nothing"
+        assert next_moves(graph, told[1], walk.pause_before) == expected, "nor does reading the journal again"
 
-    Walk(graph, Random(seed), faults, compare).to_end()
+    Walk(graph, Random(seed), faults, strength, compare).to_end()
 
 
 @given(graphs(), SEEDS)
@@ -270,10 +413,10 @@ def test_every_graph_ends_with_every_step_settled(graph: Graph, seed: int) -> No
     assert len(walk.kinds("skipped")) == sum(node.status == "skipped" for node in walk.state.nodes.values())
 
 
-@settings(max_examples=200)
-@given(graphs(), SEEDS)
-def test_with_faults_it_ends_too_and_no_attempt_starts_twice(graph: Graph, seed: int) -> None:
-    walk = Walk(graph, Random(seed), faults=True).to_end()
+@settings(max_examples=300)
+@given(graphs(), SEEDS, st.booleans())
+def test_with_faults_it_ends_too_and_no_attempt_starts_twice(graph: Graph, seed: int, strength: bool) -> None:
+    walk = Walk(graph, Random(seed), True, strength).to_end()
     starts = [(entry.node, entry.attempt) for entry in walk.kinds("started")]
     assert len(starts) == len(set(starts))
     for node_id in graph.nodes:
@@ -286,20 +429,40 @@ def test_with_faults_it_ends_too_and_no_attempt_starts_twice(graph: Graph, seed:
     assert not walk.state.active
 
 
-@given(graphs(), SEEDS, st.booleans())
-def test_the_limit_holds_at_every_moment(graph: Graph, seed: int, faults: bool) -> None:
-    assert Walk(graph, Random(seed), faults).to_end().most_running <= graph.max_parallel
+@given(graphs(), SEEDS, st.booleans(), st.booleans())
+def test_the_limit_holds_at_every_moment(graph: Graph, seed: int, faults: bool, strength: bool) -> None:
+    assert Walk(graph, Random(seed), faults, strength).to_end().most_running <= graph.max_parallel
 
 
-@given(graphs(), SEEDS, st.booleans())
-def test_a_step_starts_only_after_its_live_predecessors_ended(graph: Graph, seed: int, faults: bool) -> None:
-    walk, state = Walk(graph, Random(seed), faults).to_end(), State()
+@given(graphs(), SEEDS, st.booleans(), st.booleans())
+def test_a_step_starts_only_after_its_live_predecessors_ended(
+    graph: Graph, seed: int, faults: bool, strength: bool
+) -> None:
+    walk, state = Walk(graph, Random(seed), faults, strength).to_end(), State()
     for entry in walk.entries:
         if entry.kind in ("started", "skipped") and entry.node and entry.node not in state.nodes:
             lives = [is_live(edge, state) for edge in graph.incoming[entry.node]]
             assert None not in lives
             assert (entry.kind == "started") == (not lives or any(lives))
         state.apply(entry)
+
+
+@given(graphs(), SEEDS, st.booleans())
+def test_nothing_begins_while_it_is_paused_or_stopped(graph: Graph, seed: int, faults: bool) -> None:
+    walk, state = Walk(graph, Random(seed), faults, strength=True).to_end(), State()
+    for entry in walk.entries:
+        if entry.kind in ("started", "skipped") and entry.node:
+            assert not state.paused_at and not state.is_stopping
+        state.apply(entry)
+
+
+@given(graphs(), SEEDS)
+def test_progress_is_what_was_left_by_a_handle_or_skipped(graph: Graph, seed: int) -> None:
+    walk = Walk(graph, Random(seed), strength=True).to_end()
+    nodes = walk.state.nodes.values()
+    assert walk.state.steps_done == sum(node.handle is not None or node.status == "skipped" for node in nodes)
+    if walk.state.status == "completed":
+        assert walk.state.steps_done == len(graph.nodes)
 
 
 @given(graphs(), SEEDS)

@@ -7,20 +7,22 @@ refused by the database itself.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from threading import Barrier
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import connections, transaction
 from django.utils import timezone
 
-from executions import children, claim, slots
+from executions import children, claim, ending, slots
 from executions.engine import WorkflowEngine
 from executions.entry import Entry
 from executions.family import Order
@@ -29,14 +31,21 @@ from executions.models import FINAL, ExecutionLog, ExecutionWait, WorkflowExecut
 from executions.models.execution import FAR_FUTURE
 from executions.planner import fold
 from executions.worker import current_worker
+from tests import steps
 from tests.executions.conftest import PATIENCE_S, chain, drawn, node, published
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROUNDS = 12
+ROUNDS = 8
 CHAIN = chain(node("a", "test_ask"), node("b"))
 BODY = drawn([node("each", "test_each"), node("item")], "each:each>item")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    yield
+    steps.forget()
 
 
 def at_once(*verbs: Callable[[], Any]) -> list[Any]:
@@ -119,9 +128,9 @@ async def _to_the_end(numbers: set[int]) -> None:
     await worker.stop(0)
 
 
-def check(number: int) -> WorkflowExecution:
+def check(number: int) -> Any:
     """Its journal has no gap and one end, and its row says the same."""
-    row = WorkflowExecution.objects.get(pk=number)
+    row: Any = WorkflowExecution.objects.get(pk=number)
     entries = list(ExecutionLog.objects.filter(execution=number).order_by("seq"))
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
     assert row.status in FINAL and fold(entries).status == row.status
@@ -156,7 +165,7 @@ def test_an_answer_and_the_moment_in_which_its_time_is_over() -> None:
         to_the_end(row.pk)
         found = check(row.pk)
         assert found.output_data["answer"] == ("in time" if is_answered else None)
-        (entry,) = ExecutionLog.objects.filter(execution=row.pk, kind="answered")
+        entry: Any = ExecutionLog.objects.get(execution=row.pk, kind="answered")
         assert entry.data["due"] is not is_answered
 
 
@@ -323,3 +332,84 @@ def test_many_keys_one_execution(alice: Any) -> None:
     workflow: Workflow = published(chain(node("a")), concurrency=1)
     found = at_once(*(partial(WorkflowEngine().submit, workflow.pk, idempotency_key="k") for _ in range(6)))
     assert len(set(found)) == 1 and WorkflowExecution.objects.count() == 1
+
+
+def slowly(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Waits a while before its first call, so that others come in between."""
+    calls = count()
+
+    def slow(*args: Any, **how: Any) -> Any:
+        if not next(calls):
+            time.sleep(0.3)
+        return real(*args, **how)
+
+    return slow
+
+
+def test_a_child_and_its_parent_are_cancelled_by_two_who_wait_for_each_other() -> None:
+    engine = WorkflowEngine()
+    number, below = raised()
+
+    def child_first() -> bool:
+        time.sleep(0.1)
+        return engine.cancel(below[-1])
+
+    with patch.object(children, "cancel", slowly(children.cancel)):
+        at_once(partial(engine.cancel, number), child_first)
+    claim.hand_back("a")
+    to_the_end(number, *below)
+    assert check(number).status == check(below[-1]).status == "cancelled"
+
+
+@pytest.mark.parametrize("verb", ["cancel", "pause"])
+def test_a_family_is_stopped_while_its_leases_are_renewed(verb: str) -> None:
+    """Grandchildren may have smaller numbers than children, and whoever locks both goes by the number."""
+    engine = WorkflowEngine()
+    number, below = raised()
+    with transaction.atomic():
+        children.make([(below[0], Order("each", 1, 0, {}, body="each"))])
+    (below_first,) = WorkflowExecution.objects.filter(parent=below[0])
+    claim.claim("c", 100)
+    held = [below[1], below_first.pk]  # the first child is somebody else's
+    real = WorkflowExecution.request_cancel if verb == "cancel" else WorkflowExecution.set_paused
+
+    def renewing() -> None:
+        for _ in range(60):
+            claim.renew("c", held)
+            time.sleep(0.001)
+
+    with patch.object(WorkflowExecution, real.__name__, slowly_each(real)):
+        at_once(partial(getattr(engine, verb), number), renewing)
+    assert WorkflowExecution.objects.filter(cancel_requested_at=None, paused_at=None).count() == 0
+
+
+def slowly_each(real: Callable[..., Any]) -> Callable[..., Any]:
+    def slow(*args: Any) -> Any:
+        time.sleep(0.02)
+        return real(*args)
+
+    return slow
+
+
+def test_a_child_is_given_up_while_its_parent_is_cancelled() -> None:
+    """The engine failed on it; its end tells its parent, which somebody else holds at that moment."""
+    number, below = raised()
+    (held, *_) = claim.claim("c", 4)
+
+    def burying() -> None:
+        time.sleep(0.1)
+        ending.bury(held.execution_id, held.fence, ValueError("odd"))
+
+    with patch.object(children, "cancel", slowly(children.cancel)):
+        at_once(partial(WorkflowEngine().cancel, number), burying)
+    claim.hand_back("a")
+    claim.hand_back("c")
+    to_the_end(number, *below)
+    assert {check(pk).status for pk in (number, *below)} == {"cancelled"}
+
+
+def test_what_a_dead_owner_held_is_released_while_somebody_cancels_it() -> None:
+    number, _ = raised()
+    claim.claim("a", 100)
+    at_once(partial(WorkflowEngine().cancel, number), *[partial(claim.release_dead, ["a"])] * 3)
+    assert WorkflowExecution.objects.filter(cancel_requested_at=None).count() == 0

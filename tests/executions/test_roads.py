@@ -163,3 +163,9 @@ async def test_a_workflow_of_a_stranger_cannot_be_called() -> None:
 async def test_a_workflow_that_is_not_there_cannot_be_called() -> None:
     with pytest.raises(WorkflowExecutionError, match="Workflow 987654 cannot be called"):
         await bounded(run({"nodes": [node("call", "call", workflow=987654)], "edges": []}, {}))
+
+
+async def test_a_for_each_without_steps_for_its_items_is_done() -> None:
+    alone = {"nodes": [node("each", "for_each", items="lines")], "edges": []}
+    result = await bounded(run(alone, {"lines": [1, 2]}))
+    assert result.status == "completed"

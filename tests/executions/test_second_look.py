@@ -124,7 +124,7 @@ def test_counting_children_reads_only_the_few_that_are_asked_for(db: None) -> No
         return go(sql, given, many, context)
 
     with connection.execute_wrapper(explained):
-        children.counted(parent.pk, "a", 1)
+        children.count(parent.pk, "a", 1)
     assert "one_child_an_item" in plans[0] and "execution_child_live" in plans[1] and "execution_child_bad" in plans[2]
 
 

@@ -127,6 +127,8 @@ def test_what_asks_nobody_has_no_page(workflow: Workflow, as_alice: Client) -> N
     assert as_alice.get(url(wait)).status_code == 404
     assert as_alice.get(f"/executions/{wait.execution_id}/waits/none/").status_code == 404
     assert as_alice.get(f"/executions/{10**30}/waits/work/").status_code == 404
+    assert as_alice.get(f"/executions/{wait.execution_id}/waits/wo%00rk/").status_code == 404
+    assert as_alice.get(f"/executions/{wait.execution_id}/waits/{'w' * 3_000}/").status_code == 404
     assert as_alice.put(url(wait)).status_code == 405
 
 
@@ -361,7 +363,11 @@ def test_by_api_a_stranger_finds_nothing_and_a_watcher_may_not(
     others = asking(workflow, people=["dora"])
     assert call(as_bob, "post", at(others), {"approved": True})[0] == 403
     assert call(as_bob, "post", at(awaiting_a_call(workflow)), {"approved": True})[0] == 404
-    assert call(as_bob, "post", f"/executions/{wait.execution_id}/waits/none/answer", {"approved": True})[0] == 404
+    for strange in ("none", "wo%00rk", "..%2f", "w" * 3_000):
+        assert (
+            call(as_bob, "post", f"/executions/{wait.execution_id}/waits/{strange}/answer", {"approved": True})[0]
+            == 404
+        )
 
 
 def test_by_api_who_is_named_answers_without_seeing_the_execution(wait: ExecutionWait, dora: User) -> None:

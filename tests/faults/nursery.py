@@ -1,8 +1,8 @@
 """Raises engines and kills them for real: forks a process for each point at which a commit can be cut.
 
-Run as `python -m tests.faults.nursery FOLDER` in a process of its own (it forks, so it must have no threads and no
-connections yet). Prints one line of JSON for each point: what was on disk when the process was killed, and after a
-second process went on.
+Run as `python -m tests.faults.nursery FOLDER [ROOM]` in a process of its own (it forks, so it must have no threads and
+no connections yet). Prints one line of JSON for each point: what was on disk when the process was killed, and after a
+second process went on. ROOM: the module that says what runs and what is looked at; this one, or strength.py.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import shutil
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from importlib import import_module
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 WORKFLOW = {
     "nodes": [
@@ -49,43 +50,59 @@ PLACES = (
 )
 
 
-def main(folder: Path) -> None:
+class Room(Protocol):
+    PLACES: Sequence[str]
+    STRIDE: int
+
+    def set_up(self) -> None: ...
+    def register(self) -> None: ...
+    def tend(self) -> None:
+        """What people do meanwhile, again and again."""
+
+    def seen(self, folder: Path) -> dict[str, Any]: ...
+
+
+STRIDE = 1
+
+
+def main(folder: Path, name: str = "tests.faults.nursery") -> None:
     os.environ["DATA_DIR"] = str(folder)
     os.environ.pop("DATABASE_URL", None)
     os.environ["DJANGO_SETTINGS_MODULE"] = "workflowsite.settings"
     import django
 
     django.setup()
-    in_a_child(set_up)
+    room: Any = import_module(name)
+    in_a_child(partial(lay_out, room))
     with closing(sqlite3.connect(folder / "db.sqlite3")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(folder / "db.sqlite3", folder / "fresh.sqlite3")
-    for place in PLACES:
-        for point in points(folder, place):
+    for turn, place in enumerate(room.PLACES):
+        for point in points(folder, room, place, 1 + turn % room.STRIDE):
             print(json.dumps(point), flush=True)
 
 
-def points(folder: Path, place: str) -> Iterator[dict[str, Any]]:
+def points(folder: Path, room: Room, place: str, first: int) -> Iterator[dict[str, Any]]:
     """One a number, until the engine comes to its end without reaching that number."""
-    for number in count(1):
+    for number in count(first, room.STRIDE):
         shutil.copy(folder / "fresh.sqlite3", folder / "db.sqlite3")
         for name in ("db.sqlite3-wal", "db.sqlite3-shm", "effects"):
             (folder / name).unlink(missing_ok=True)
-        status = in_a_child(partial(run, place, number))
+        status = in_a_child(partial(run, room, place, number))
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
             return
         if os.WIFEXITED(status):
             raise RuntimeError(f"the engine failed by itself, {place}, number {number}")
         died = os.WTERMSIG(status) == signal.SIGKILL
-        then = seen(folder)
-        finished = in_a_child(partial(run, "", 0)) == 0
+        then = room.seen(folder)
+        finished = in_a_child(partial(run, room, "", 0)) == 0
         yield {
             "place": place,
             "number": number,
             "was_killed": died,
             "then": then,
             "was_finished": finished,
-            "now": seen(folder),
+            "now": room.seen(folder),
         }
 
 
@@ -101,16 +118,21 @@ def in_a_child(function: Callable[[], Any]) -> int:
         os._exit(1)
 
 
-def set_up() -> None:
+def lay_out(room: Room) -> None:
     from django.conf import settings
     from django.core.management import call_command
 
-    from workflows.models import Workflow
-    from workflowsite.database import lay_out
+    from workflowsite import database
 
-    lay_out(Path(settings.DATABASES["default"]["NAME"]))
+    database.lay_out(Path(settings.DATABASES["default"]["NAME"]))
     call_command("migrate", verbosity=0)
-    register_effect()
+    room.register()
+    room.set_up()
+
+
+def set_up() -> None:
+    from workflows.models import Workflow
+
     workflow = Workflow.objects.create(name="Victim")
     workflow.publish(WORKFLOW)
     from executions.engine import WorkflowEngine
@@ -118,7 +140,7 @@ def set_up() -> None:
     WorkflowEngine().submit(workflow.pk, {"name": "ada"})
 
 
-def register_effect() -> None:
+def register() -> None:
     from django.conf import settings
 
     from workflows import steps
@@ -138,17 +160,27 @@ def register_effect() -> None:
     steps.register(Effect)
 
 
-def run(place: str, number: int) -> None:
+def tend() -> None:
+    """Nobody has to do anything here."""
+
+
+def run(room: Room, place: str, number: int) -> None:
     """An engine that goes on with whatever is there, and is killed at its `number`th arrival at `place`."""
-    register_effect()
+    room.register()
     if place:
         arm(place, number)
-    asyncio.run(carry())
+    asyncio.run(carry(room))
+
+
+#: where -> (module, what is one commit, what is the last thing in it)
+INSIDE = {
+    "claim": ("executions.claim", "claim", "_take"),
+    "commit": ("executions.journal", "write", "_write_waits"),
+    "family's commit": ("executions.journal", "write", "_write_others"),
+}
 
 
 def arm(place: str, number: int) -> None:
-    from executions import claim, journal
-
     when, where = place.split(" the " if "claim" in place else " a ")
     arrivals = count(1)
 
@@ -156,7 +188,8 @@ def arm(place: str, number: int) -> None:
         if next(arrivals) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    module, whole, last = (claim, "claim", "_take") if where == "claim" else (journal, "write", "_write_waits")
+    at, whole, last = INSIDE[where]
+    module = import_module(at)
     name = last if when == "inside" else whole
     real = getattr(module, name)
 
@@ -164,14 +197,14 @@ def arm(place: str, number: int) -> None:
         if when == "before" and args != ([],):
             arrive()
         result = real(*args)
-        if when != "before" and (result or where == "commit"):
+        if when != "before" and (result or where != "claim"):
             arrive()
         return result
 
     setattr(module, name, armed)
 
 
-async def carry() -> None:
+async def carry(room: Room) -> None:
     from executions.models import WorkflowExecution
     from executions.worker import current_worker
 
@@ -179,6 +212,7 @@ async def carry() -> None:
     await worker.start()
     async with asyncio.timeout(30):
         while await worker.journal.run(WorkflowExecution.objects.live().exists):
+            await worker.journal.run(room.tend)
             await asyncio.sleep(0.01)
     await worker.stop()
 
@@ -196,4 +230,4 @@ def seen(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -99,9 +99,9 @@ class Server:
     def draft(self, name: str, definition: dict[str, Any]) -> int:
         return int(self.api("POST", "/workflows/", {"name": name, "definition": definition, "draft": True})["id"])
 
-    def run(self, workflow_id: int, given: dict[str, Any] | None = None) -> int:
+    def run(self, workflow_id: int, given: dict[str, Any] | None = None, **more: Any) -> int:
         """A new execution's number."""
-        body = {"input_data": given or {}}
+        body = {"input_data": given or {}, **more}
         return int(self.api("POST", f"/workflows/{workflow_id}/execute", body)["execution_id"])
 
     def until(self, execution_id: int, *statuses: str) -> None:

@@ -77,6 +77,43 @@ ASKS: dict[str, Any] = {
 }
 
 
+#: A way that is gone, and a workflow that cannot be called.
+GONE: dict[str, Any] = {
+    "nodes": [
+        {
+            "id": "which",
+            "type": "switch",
+            "data": {"cases": [{"id": "a", "label": LONG_WORD[:60], "conditions": [{"path": LONG_WORD, "value": ""}]}]},
+        },
+        {"id": "call", "type": "call", "data": {"label": LONG_WORD, "workflow": 987654}},
+    ],
+    "edges": [{"source": "which", "target": "call", "sourceHandle": LONG_WORD}],
+}
+
+#: A step that fails and is handled, items that fail and items that wait, and a step to pause before.
+STEERED = {
+    "nodes": [
+        {"id": "in", "type": "input", "data": {"label": "Take in"}},
+        {
+            "id": "bad",
+            "type": "check",
+            "data": {"label": LONG_WORD, "required": ["x"], "policy": {"on_failure": "error"}},
+        },
+        {"id": "told", "type": "process", "data": {"label": "Tell somebody"}},
+        {"id": "each", "type": "for_each", "data": {"label": f"For each {LONG_WORD}"}},
+        {"id": "item", "type": "delay", "data": {"label": "Wait", "seconds": 86_400}},
+        {"id": "out", "type": "output", "data": {"label": "End"}},
+    ],
+    "edges": [
+        {"source": "in", "target": "bad"},
+        {"source": "bad", "target": "told", "sourceHandle": "error"},
+        {"source": "in", "target": "each"},
+        {"source": "each", "target": "item", "sourceHandle": "each"},
+        {"source": "each", "target": "out", "sourceHandle": "done"},
+    ],
+}
+
+
 @pytest.fixture(scope="module")
 def server(prepared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for the whole file: nothing here goes away."""
@@ -101,6 +138,7 @@ def places(server: Server) -> dict[str, str]:
     broken = server.draft(
         "Broken", {"nodes": [{"id": "a", "type": "default"}], "edges": [{"source": "a", "target": "b"}]}
     )
+    gone = server.draft("Gone", GONE)
     completed = server.run(awkward, {LONG_WORD: LONG_WORD, "more": [LONG_WORD] * 3})
     failed = server.run(example["Refund"], {"customer": LONG_WORD})
     running = server.run(example["Bread"])
@@ -113,7 +151,26 @@ def places(server: Server) -> dict[str, str]:
     server.until(failed, "failed")
     server.until(running, "running")
     server.until(waiting, "waiting")
+    steered = server.publish("Steered", STEERED)
+    paused = server.run(steered, {"items": [{"order": LONG_WORD}, {"order": 2}]}, pause_before=["out"])
+    cancelled = server.run(example["Bread"])
+    server.until(cancelled, "running")
+    server.api("POST", f"/executions/{cancelled}/cancel")
+    server.until(cancelled, "cancelled")
+    server.until(paused, "waiting")
+    child = server.rows("SELECT min(id) FROM executions_workflowexecution WHERE parent_id = ?", paused)[0][0]
     return {
+        "items under way": f"/executions/{paused}/",
+        "items": f"/executions/{paused}/items/?node=each",
+        "no items": f"/executions/{paused}/items/?node=each&status=cancelled",
+        "an item": f"/executions/{child}/",
+        "a step to pause before": f"/executions/{paused}/steps/out/",
+        "cancelled": f"/executions/{cancelled}/",
+        "run again with other input": f"/executions/{failed}/again/",
+        "run again from a step": f"/executions/{failed}/again/from/?node=check",
+        "run again from which step": f"/executions/{completed}/again/from/",
+        "repair": f"/executions/{failed}/repair/",
+        "nothing to repair": f"/executions/{completed}/repair/",
         "workflows": "/",
         "workflows found": "/?q=bread",
         "no workflows": "/?q=nothing-has-this-name",
@@ -126,7 +183,15 @@ def places(server: Server) -> dict[str, str]:
         "a draft with problems": f"/workflows/{wrong}/",
         "a step with problems": f"/workflows/{wrong}/steps/ask/",
         "a draft that is broken": f"/workflows/{broken}/",
+        "a branch": f"/workflows/{example['Parcels']}/steps/insured/",
+        "a switch": f"/workflows/{example['Parcels']}/steps/way/",
+        "ways to choose from": f"/workflows/{example['Parcels']}/steps/?after=way",
+        "what runs for each item": f"/workflows/{example['Name']}/steps/each/",
+        "what follows a failure": f"/workflows/{example['Name']}/steps/named/",
+        "ways that are gone": f"/workflows/{gone}/steps/which/",
+        "a workflow to call": f"/workflows/{gone}/steps/call/",
         "settings": f"/workflows/{awkward}/about/",
+        "what is kept": f"/workflows/{awkward}/kept/",
         "as JSON": f"/workflows/{awkward}/definition/",
         "try": f"/workflows/{awkward}/try/?until=work",
         "try what cannot run": f"/workflows/{wrong}/try/",

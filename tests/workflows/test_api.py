@@ -53,7 +53,7 @@ def test_a_definition_is_published_at_once(as_alice: Client, alice: User) -> Non
     response = post(as_alice, {"name": " Chain ", "description": "Three steps", "definition": CHAIN})
     workflow = Workflow.objects.get()
     told = response.json()
-    assert response.status_code == 201 and set(told) == FIELDS | {"definition"}
+    assert response.status_code == 201 and set(told) == FIELDS | {"definition", "settings"}
     assert response.headers["Location"] == f"/api/workflows/{workflow.pk}"
     assert (told["name"], told["version"], told["draft"], told["is_active"]) == ("Chain", 1, False, True)
     assert told["definition"] == CHAIN

@@ -12,7 +12,7 @@ from executions.engine import WorkflowEngine
 from executions.models import WorkflowExecution
 from tests.conftest import CHAIN
 from workflows.models import Workflow
-from workflows.permissions import Verb, can, visible, visible_to
+from workflows.permissions import Verb, can, may_start, shows, visible, visible_to
 
 pytestmark = pytest.mark.django_db
 
@@ -111,3 +111,39 @@ def test_a_private_workflow_does_not_become_everybodys_when_its_owner_is_deleted
         alice.delete()
     workflow.refresh_from_db()
     assert not can(charlie, "view", workflow) and not visible_to(charlie)
+
+
+# From one workflow to another
+
+
+def test_a_workflow_starts_what_its_owner_may_run_as_of_now(
+    workflows: dict[str, Workflow], alice: User, charlie: User, team: Group
+) -> None:
+    strangers = Workflow.objects.create(name="stranger's", owner=charlie)
+    own = workflows["own"]
+    assert not may_start(own, strangers) and may_start(own, own) and may_start(own, workflows["team's"])
+    alice.groups.remove(team)
+    assert not may_start(own, workflows["team's"])
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert not may_start(Workflow.objects.get(pk=own.pk), workflows["shared"])
+
+
+def test_a_workflow_without_owner_starts_what_is_everybodys(workflows: dict[str, Workflow]) -> None:
+    allowed = {name for name, other in workflows.items() if may_start(workflows["ownerless"], other)}
+    assert allowed == {"ownerless"}
+    allowed = {name for name, other in workflows.items() if may_start(workflows["team's"], other)}
+    assert allowed == {"ownerless", "team's"}
+
+
+def test_what_names_another_is_shown_only_where_all_its_viewers_may_see_that(
+    people: dict[str, Any], workflows: dict[str, Workflow], charlie: User
+) -> None:
+    workflows["stranger's"] = Workflow.objects.create(name="stranger's", owner=charlie)
+    seen = {name: set(visible_to(user)) for name, user in people.items()}
+    for workflow in workflows.values():
+        for other in workflows.values():
+            if shows(workflow, other):
+                assert all(other in those for those in seen.values() if workflow in those), (workflow, other)
+    told = {(one.name, other.name) for one in workflows.values() for other in workflows.values() if shows(one, other)}
+    assert {("own", "shared"), ("team's", "shared"), ("shared", "ownerless")} <= told
+    assert not {("shared", "own"), ("ownerless", "own"), ("own", "stranger's")} & told

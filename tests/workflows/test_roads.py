@@ -76,7 +76,7 @@ def test_a_new_branch_asks_for_a_condition_and_says_what_is_missing(workflow: Wo
     do(as_alice, workflow, "steps", kind="branch", after="work")
     assert data(workflow, "if-else") == {"label": "If / else", "conditions": [{}]}
     text = page(as_alice, workflow, "if-else")
-    assert "Conditions 1, path: name a field of the data" in text
+    assert "Conditions 1, field: name a field of the data" in text
     assert "is more than" in text and "is like (* is anything)" in text
     assert handles(workflow) == {("in", None, "work"), ("work", None, "if-else"), ("if-else", "true", "out")}
 
@@ -305,9 +305,9 @@ def test_a_step_whose_failure_has_a_way_offers_it(workflow: Workflow, as_alice: 
         ("attempts", "0", "Attempts must be at least 1"),
         ("attempts", "lots", "Attempts must be a whole number; it is “lots”"),
         ("attempts", "1e9", "Attempts must be at most 1000"),
-        ("backoff_s", "-1", "Backoff s must be at least 0"),
-        ("timeout_s", "0", "Timeout s must be more than 0"),
-        ("on_failure", "explode", "On failure must be one of"),
+        ("backoff_s", "-1", "Wait before the second attempt must be at least 0"),
+        ("timeout_s", "0", "Time limit must be more than 0"),
+        ("on_failure", "explode", "When it fails for good must be one of"),
     ],
 )
 def test_a_wrong_policy_is_kept_and_told_at_its_field(

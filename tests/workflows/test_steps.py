@@ -207,11 +207,9 @@ def test_an_unknown_kind_is_an_error_that_names_the_known_ones() -> None:
 def test_a_wrong_setting_is_an_error_at_its_field(kind: str, data: dict[str, Any], field: str) -> None:
     [problem] = [problem for problem in problems(kind, data) if problem.code != "graph.unknown_handle"]
     assert (problem.code, problem.node, problem.field, problem.level) == ("step.config", "a", field, "error")
-    assert (
-        field.split(".", maxsplit=1)[0].replace("_", " ") in problem.message.lower()
-        and "“a”" in problem.message
-        and len(problem.message) < 500
-    )
+    name = field.split(".", maxsplit=1)[0]
+    called = (steps.kinds()[kind].Config.model_fields[name].title or name).replace("_", " ").lower()
+    assert called in problem.message.lower() and "“a”" in problem.message and len(problem.message) < 500
 
 
 def test_every_wrong_setting_of_every_step_is_told() -> None:

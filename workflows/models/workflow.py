@@ -18,6 +18,7 @@ from workflows.graph import Graph, check, parse
 from workflows.models.edit import WorkflowEdit, remember
 from workflows.models.tag import WorkflowTag
 from workflows.models.version import WorkflowVersion, digest
+from workflows.people import unknown_names
 from workflows.splices import Change, Definition, apply
 from workflows.values import copied, require
 
@@ -26,6 +27,10 @@ class Priority(models.IntegerChoices):
     LOW = -1
     NORMAL = 0
     HIGH = 1
+
+
+#: What a copy or an export takes along beside its steps. Not what it starts on failure: that is another workflow.
+LIMITS = ("time_limit_s", "keep_days", "concurrency", "concurrency_key", "concurrency_per_key", "priority")
 
 
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
@@ -223,7 +228,8 @@ class Workflow(models.Model):
     def copy(self, owner: Any) -> Workflow:
         """A workflow of this person's own, with what is being edited here as its draft."""
         name = f"Copy of {self.name}"[:200]
-        shared = {"description": self.description, "max_parallel": self.max_parallel, "time_zone": self.time_zone}
+        names = ("description", "max_parallel", "time_zone", *LIMITS)
+        shared = {name: getattr(self, name) for name in names}
         with transaction.atomic():
             made = Workflow.objects.create(name=name, owner=owner, **shared)
             made.keep_draft(self.definition, owner, words=f"Copied “{self.name}”")
@@ -257,9 +263,9 @@ def refuse_errors(definition: Any) -> None:
 
 
 def definition_problems(definition: Any) -> list[Problem]:
-    """Everything that is wrong with a definition: no JSON that can be kept, structure, kinds, configs, handles."""
+    """Everything that is wrong with a definition: no JSON to be kept, structure, kinds, configs, handles, names."""
     try:
         require(definition, "definition")
     except InputError as error:
         return [Problem("graph.unkeepable", error.message, field=error.field)]
-    return check(definition) or steps.problems(parse(definition))
+    return check(definition) or [*steps.problems(graph := parse(definition)), *unknown_names(graph)]

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from workflows.errors import Problem
 from workflows.graph import ERROR, OUT, Graph, Node
@@ -32,7 +32,7 @@ from workflows.steps.for_each import DONE, ForEach
 from workflows.steps.input import Input
 from workflows.steps.output import Output
 from workflows.steps.process import Process
-from workflows.steps.sentences import sentence
+from workflows.steps.sentences import sentence, titled
 from workflows.steps.switch import Switch
 
 log = logging.getLogger(__name__)
@@ -127,21 +127,22 @@ def _config_problems(node: Node, kind: type[AnyStep]) -> Iterable[Problem]:
 
 def config_errors(kind: type[AnyStep], data: dict[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with a step's settings: ("fields.0.name", "a sentence that names the field and what it has")."""
-    try:
-        kind.Config.model_validate(kind.upgrade(_config(data)))
-    except ValidationError as error:
-        return [(".".join(map(str, item["loc"])), sentence(item)) for item in error.errors(include_url=False)]
-    return []
+    return _errors(kind.Config, kind.upgrade(_config(data)))
 
 
 def policy_errors(data: dict[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with what follows a failure, as config_errors() has it."""
-    if data.get("policy") in (None, {}):
-        return []
+    return [] if data.get("policy") in (None, {}) else _errors(Policy, data["policy"])
+
+
+def _errors(model: type[BaseModel], given: Any) -> list[tuple[str, str]]:
     try:
-        Policy.model_validate(data["policy"])
+        model.model_validate(given)
     except ValidationError as error:
-        return [(".".join(map(str, item["loc"])), sentence(item)) for item in error.errors(include_url=False)]
+        return [
+            (".".join(map(str, item["loc"])), sentence({**item, "loc": titled(model, item["loc"])}))
+            for item in error.errors(include_url=False)
+        ]
     return []
 
 

@@ -20,7 +20,7 @@ class Callback(base.Step[Config]):
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Wait:
-        return base.Wait(until=due_at(ctx.now, self.config), reason="a call", callback=True)
+        return base.Wait(until=due_at(ctx.now, self.config), reason="another system calls", callback=True)
 
     def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
         if answer is None:

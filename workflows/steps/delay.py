@@ -35,6 +35,7 @@ class Config(base.Config):
 class Delay(base.Step[Config]):
     kind, label, icon = "delay", "Delay", "delay"
     help = "Waits for some time, or until one, without holding a worker."
+    presets = (base.Preset("Wait until a time of day", {"until": "08:00"}),)
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Outcome:

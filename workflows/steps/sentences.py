@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 #: By pydantic's error type; {…} are the limits that the error carries.
 MUST = {
@@ -50,6 +52,21 @@ def named(loc: tuple[Any, ...]) -> str:
     words = [str(part + 1) if isinstance(part, int) else part.replace("_", " ") for part in loc]
     text = "".join(f" {word}" if word.isdigit() else f", {word}" for word in words).lstrip(", ")
     return text[:1].upper() + text[1:] or "It"
+
+
+def titled(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """("conditions", 0, "path") -> ("Conditions", 0, "field"): as the form calls them."""
+    words: list[Any] = []
+    inside: Any = model
+    for part in loc:
+        info = getattr(inside, "model_fields", {}).get(part)
+        if info is not None:
+            title = info.title or part
+            words.append(f"{title[:1].lower()}{title[1:]}" if words else title)
+            inside = next(iter(get_args(info.annotation)), None)
+        else:
+            words.append(part)
+    return tuple(words)
 
 
 def _quoted(value: Any) -> str:

@@ -1,6 +1,7 @@
 """`manage.py prepare`: brings the data folder to where `serve` can start. Quick where nothing is left to do."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +10,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 
+from workflowsite import restoring, snapshot
 from workflowsite.accounts.owner import first_owner
 from workflowsite.data_folder import PREPARING, FolderInUse, held
 from workflowsite.database import lay_out, needs_layout
@@ -27,10 +30,18 @@ class Command(BaseCommand):
 
     def prepare(self) -> None:
         self.stdout.write(f"Data in {settings.DATA_DIR}")
+        self.finish_restore()
         self.prepare_database()
         self.prepare_static_files()
         call_command("load_examples", stdout=self.stdout)
         first_owner()
+
+    def finish_restore(self) -> None:
+        """One that was killed in the middle."""
+        database = Path(connection.settings_dict["NAME"]) if connection.vendor == "sqlite" else None
+        if aside := restoring.finish(settings.DATA_DIR, database):
+            self.stdout.write(f"A restore that was interrupted is done now; what it replaced is in {aside}.")
+            raise CommandError("Start once more, so that the restored keys are read.")
 
     def prepare_database(self) -> None:
         file = connection.settings_dict["NAME"]
@@ -39,8 +50,19 @@ class Command(BaseCommand):
         plan = MigrationExecutor(connection)
         steps = len(plan.migration_plan(plan.loader.graph.leaf_nodes()))
         if steps:
+            self.copy_before(file)
             self.stdout.write(f"Database: {steps} migrations")
             call_command("migrate", verbosity=0, interactive=False)
+
+    def copy_before(self, file: str) -> None:
+        """A database with something in it is copied before it is changed: that is the way back."""
+        if connection.vendor != "sqlite" or not MigrationRecorder(connection).applied_migrations():
+            return
+        try:
+            copy = snapshot.take_before_migration(Path(file), settings.DATA_DIR / "backups")
+        except snapshot.NoRoom as error:
+            raise CommandError(f"The database was not updated, since it must be copied first: {error}") from None
+        self.stdout.write(f"The database as it was: {copy}")
 
     def prepare_static_files(self) -> None:
         """In DEBUG they are served from their sources. The fingerprint comes last: a cut collection starts again."""

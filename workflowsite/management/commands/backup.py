@@ -1,0 +1,83 @@
+"""`manage.py backup [FILE]`: everything that this installation keeps, as one file. The server may run meanwhile.
+
+Exit codes: 0 done, 1 it could not be made.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tomllib
+from argparse import ArgumentParser
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from executions.blobs import said
+from workflowsite import restoring, snapshot
+from workflowsite.archive import DATABASE, BadArchive, pack
+
+
+class Command(BaseCommand):
+    help = "Writes database, files and keys into one .tar.gz, as of now; the server may run meanwhile."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", nargs="?", type=Path, help="default: a new one in the data folder's “backups”")
+
+    def handle(self, *args: Any, file: Path | None, **options: Any) -> None:
+        file = (file or settings.DATA_DIR / "backups" / f"stepstream-{snapshot.stamp()}.tar.gz").absolute()
+        if file.exists():
+            raise CommandError(f"{file} is there already: choose another name.")
+        copy = file.with_name(f".new-{file.name}.sqlite3")
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.make(file, copy)
+        except (OSError, sqlite3.Error, snapshot.NoRoom, snapshot.Damaged, BadArchive) as error:
+            raise CommandError(f"The backup was not made: {error}") from None
+        finally:
+            with suppress(OSError):
+                copy.unlink()
+
+    def make(self, file: Path, copy: Path) -> None:
+        sources: dict[str, Path] = {}
+        if connection.vendor == "sqlite":
+            snapshot.take(Path(connection.settings_dict["NAME"]), copy)
+            snapshot.check(copy)
+            sources[DATABASE] = copy
+        else:
+            self.stderr.write(
+                "The database is PostgreSQL: back it up with pg_dump. This file holds the rest of the data."
+            )
+        sources |= data_files(settings.DATA_DIR)
+        snapshot.require_room(file.parent, sum(path.stat().st_size for path in sources.values()) // 2)
+        manifest = pack(file, sources, facts())
+        size = file.stat().st_size
+        self.stdout.write(
+            f"{file}: {len(manifest.files):,} files, {said(manifest.bytes)}, packed {said(size)}. Checked."
+        )
+
+
+def data_files(data: Path) -> dict[str, Path]:
+    """What is kept beside the database: names in the archive -> files."""
+    found = {path.name: path for path in restoring.keys(data)}
+    for folder in restoring.FOLDERS:
+        whole = (
+            path for path in sorted((data / folder).rglob("*")) if path.is_file() and not path.name.startswith(".")
+        )
+        found |= {path.relative_to(data).as_posix(): path for path in whole}
+    return found
+
+
+def version() -> str:
+    told = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())
+    return str(told["project"]["version"])
+
+
+def facts() -> dict[str, Any]:
+    """For the manifest."""
+    applied = sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
+    return {"version": version(), "database": connection.vendor, "migrations": applied}
