@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
 
 from executions import large, slots
 from executions.blobs import NotReadable
@@ -24,16 +25,16 @@ log = logging.getLogger(__name__)
 
 def follow(ended: Collection[int]) -> set[int]:
     """Gives the executions that have become due by it, so that engines are rung for them."""
-    woken: set[int] = set()
-    rows = WorkflowExecution.objects.filter(pk__in=ended).select_related("parent", "version").order_by("pk")
-    for row in rows.defer("output_data", "parent__input_data", "parent__output_data", "version__definition"):
-        if row.parent:
-            row.parent.nudge()
-            woken.add(row.parent.pk)
-        if row.status == ExecutionStatus.FAILED:
-            woken |= _on_failure(row)
-    limited = WorkflowExecution.objects.filter(pk__in=ended, has_slot__isnull=False)
-    for workflow_id in limited.order_by().values_list("workflow", flat=True).distinct():
+    rows = WorkflowExecution.objects.filter(pk__in=ended)
+    facts = list(rows.order_by("pk").values_list("pk", "parent", "status", "has_slot", "workflow"))
+    woken = {parent for _, parent, *_ in facts if parent}
+    for parent in sorted(woken):  # once each, however many of its children have ended here
+        WorkflowExecution(pk=parent).nudge()
+    if failed := [pk for pk, parent, status, *_ in facts if status == ExecutionStatus.FAILED and not parent]:
+        told = rows.filter(pk__in=failed).select_related("version", "workflow").order_by("pk")
+        for row in told.defer("output_data", "version__definition"):
+            woken |= _tried(row)
+    for workflow_id in sorted({workflow for *_, has_slot, workflow in facts if has_slot is not None}):
         woken |= set(slots.admit(workflow_id))
     return woken
 
@@ -46,6 +47,18 @@ def record(row: WorkflowExecution, **told: Any) -> list[int]:
     data = {"by": row.started_by.get_username() if row.started_by else None} | told
     ExecutionLog.objects.create(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data=data)
     return slots.admit(row.workflow_id) if row.has_slot is False else [row.pk]
+
+
+def _tried(row: WorkflowExecution) -> set[int]:
+    """An execution ends, whatever keeps the workflow for failures from starting: a full disk, say."""
+    try:
+        with transaction.atomic():
+            return _on_failure(row)
+    except (OperationalError, InterfaceError):  # the database is away: the end itself is tried again
+        raise
+    except Exception as error:
+        log.error("The workflow for failures could not start", exc_info=error, extra={"execution": row.pk})
+        return set()
 
 
 def _on_failure(row: WorkflowExecution) -> set[int]:

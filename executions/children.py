@@ -5,10 +5,10 @@ database, the making and cancelling inside the transaction in which their parent
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
@@ -20,9 +20,11 @@ from workflows.blueprint import blueprint_of
 from workflows.errors import DefinitionError, InputError
 from workflows.models import Workflow
 from workflows.permissions import may_start
-from workflows.steps.base import Call
+from workflows.steps.base import Call, Each
 from workflows.values import require
 
+TABLE = WorkflowExecution._meta.db_table
+BAD = "status IN ('failed', 'cancelled')"  # as the index has it
 MAX_DEPTH = 8  # a workflow that calls itself ends here
 
 
@@ -64,6 +66,7 @@ def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
     row.parent, row.parent_node, row.parent_attempt, row.item_index = parent, order.node, order.attempt, order.index
     row.root_id, row.depth, row.priority = parent.root_id or parent.pk, parent.depth + 1, parent.priority
     row.paused_at, row.paused_by_id = parent.paused_at, parent.paused_by_id  # perhaps since its owner last looked
+    row.nudges = int(row.paused_at is not None)  # who takes up something new looks only where it was nudged
     row.body = order.body
     if row.depth > MAX_DEPTH:
         raise Refusal(f"Executions are nested {row.depth} levels deep; the limit is {MAX_DEPTH}. Does it call itself?")
@@ -96,31 +99,58 @@ def _refuse(parent: WorkflowExecution, order: Order, sentence: str) -> None:
 
 
 def survey(execution_id: int, family: Family) -> Survey:
-    """Three looks into small indices, however many children there are."""
-    return count(_of(execution_id, family))
+    """For the owner, at every sign of a child: how many ended badly only where that ends the others."""
+    asks_for_bad = isinstance(family.outcome, Each) and family.outcome.stop_on_failure
+    return count(execution_id, family.node, family.attempt, bad=asks_for_bad)
 
 
-def count(rows: QuerySet[WorkflowExecution]) -> Survey:
-    """Of the children of one attempt at a step."""
-    last = rows.aggregate(last=Max("item_index"))["last"]
-    bad = rows.filter(status__in=(ExecutionStatus.FAILED, ExecutionStatus.CANCELLED))
-    return Survey(rows.filter(completed_at=None).count(), -1 if last is None else last, bad.count())
+def count(execution_id: int, node: str, attempt: int, *, bad: bool = True) -> Survey:
+    """Of one attempt at a step: three looks into small indices, however many children there are."""
+    step = (execution_id, node, attempt)
+    last = of(*step).aggregate(last=Max("item_index"))["last"]
+    live = _counted("execution_child_live", "completed_at IS NULL", *step)
+    return Survey(live, -1 if last is None else last, _counted("execution_child_bad", BAD, *step) if bad else 0)
+
+
+def failed(execution_id: int, node: str, attempt: int) -> int:
+    """How many of those that ended badly have failed; the others were cancelled."""
+    return _counted("execution_child_bad", f"{BAD} AND status = 'failed'", execution_id, node, attempt)
+
+
+def _counted(index: str, which: str, *step: int | str) -> int:
+    """SQLite would rather walk through all children of the step: 100 ms where there are 100,000."""
+    by = f"INDEXED BY {index}" if connection.vendor == "sqlite" else ""
+    where = f"parent_id = %s AND parent_node = %s AND parent_attempt = %s AND {which}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {TABLE} {by} WHERE {where}", step)
+        return int(cursor.fetchone()[0])
 
 
 def gather(execution_id: int, family: Family) -> dict[str, Any]:
     """What the step's resume gets, once no child lives any more."""
-    names = ("item_index", "status", "output_data", "output_blobs", "error_message")
-    rows = _of(execution_id, family).order_by("item_index").only(*names)
+    rows = of(execution_id, family.node, family.attempt).order_by("item_index").values_list(*Brought._fields)
+    brought = (Brought(*row) for row in rows.iterator(chunk_size=100))
     try:
         if isinstance(family.outcome, Call):
-            row = rows.get()
-            return {"execution": row.pk, "status": row.status, "output": _output(row), "error": row.error_message}
-        return _gathered(rows.iterator(chunk_size=100), family.total)
+            one = next(brought)
+            return {"execution": one.pk, "status": one.status, "output": _output(one), "error": one.error_message}
+        return _gathered(brought, family.total)
     except (TooLarge, NotReadable) as error:
         return {"refused": error.message}
 
 
-def _gathered(rows: Iterable[WorkflowExecution], total: int) -> dict[str, Any]:
+class Brought(NamedTuple):
+    """What is read of each child: no model, which takes five times as long."""
+
+    pk: int
+    item_index: int
+    status: str
+    output_data: Any
+    output_blobs: Any
+    error_message: str
+
+
+def _gathered(rows: Iterable[Brought], total: int) -> dict[str, Any]:
     items, failed, size, limit = [], [], 0, settings.ENGINE["DATA_BYTES"]
     for row in rows:
         items.append(_output(row))
@@ -132,12 +162,10 @@ def _gathered(rows: Iterable[WorkflowExecution], total: int) -> dict[str, Any]:
     return {"items": items, "failed": failed, "count": total}
 
 
-def _output(row: WorkflowExecution) -> Any:
-    return large.output_of(row) if row.status == ExecutionStatus.COMPLETED else None
-
-
-def _of(execution_id: int, family: Family) -> QuerySet[WorkflowExecution]:
-    return of(execution_id, family.node, family.attempt)
+def _output(row: Brought) -> Any:
+    if row.status != ExecutionStatus.COMPLETED or row.output_data is None:
+        return None
+    return blobs.join(row.pk, row.output_data, row.output_blobs)
 
 
 def of(execution_id: int, node: str, attempt: int) -> QuerySet[WorkflowExecution]:

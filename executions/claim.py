@@ -134,11 +134,11 @@ def _priorities_due() -> list[int]:
     return [priority for priority, is_there in zip(PRIORITIES, found, strict=True) if is_there]
 
 
-def claim_family(owner: str, execution_id: int, limit: int = 100) -> list[Held]:
+def claim_family(owner: str, execution_id: int, limit: int) -> list[Held]:
     """That execution and what is below it, as far as it is due: for a caller who waits where no worker may be."""
     with transaction.atomic():
         fences = _take(owner, limit, "AND (id = %s OR root_id = %s)", execution_id, execution_id)
-    return load(fences)
+    return load(fences) if fences else []
 
 
 def _take(owner: str, limit: int, which: str, *only: int) -> dict[int, int]:

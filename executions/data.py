@@ -21,7 +21,7 @@ def pack(incoming: Data, output: Mapping[str, Any], handle: str = OUT) -> Data:
 
     "added": the keys that differ from the incoming data. "kept": the names of those that do not; True for all of
     them but those in "left". "whole": the keys that hold the incoming data itself, as `output` steps do. "handle",
-    where it is not "out".
+    where it is not "out". See instead() for one more.
     """
     kept = [key for key, value in output.items() if key in incoming and _same(incoming[key], value)]
     whole = [key for key, value in output.items() if value and _same(value, incoming)]
@@ -47,6 +47,20 @@ def unpack(incoming: Data, packed: Mapping[str, Any]) -> Data:
     output.update(packed["added"])
     output.update({key: dict(incoming) for key in packed.get("whole", [])})
     return output
+
+
+def instead(given: Data, entry: Entry) -> Data:
+    """As pack(), of a completed entry for another execution: all that the step handed on, in place of what it would see
+    there, since it ran on an input that somebody changed."""
+    packed = _packed(entry)
+    told = {key: packed[key] for key in ("handle",) if key in packed}
+    return {"added": {**given, **unpack(given, packed)}, "instead": True, **told}
+
+
+def repaired_input(entry: Entry) -> Data:
+    whole: Data | None = getattr(entry, "added", None)
+    given: Data = entry.data["input"]
+    return given if whole is None else whole
 
 
 class Ledger:
@@ -79,8 +93,7 @@ class Ledger:
         elif entry.kind == "repaired" and "output" in entry.data:
             self._end(entry.node, _packed(entry), state)
         elif entry.kind == "repaired" and "input" in entry.data:
-            whole: Data | None = getattr(entry, "added", None)
-            self.incoming[entry.node] = entry.data["input"] if whole is None else whole
+            self.incoming[entry.node] = repaired_input(entry)
 
     def seen_by(self, entry: Entry, state: State) -> Data:
         """The data that a step sees or saw; for a reused one, what it would have seen."""
@@ -99,7 +112,9 @@ class Ledger:
     def _end(self, node_id: str, packed: Mapping[str, Any], state: State) -> None:
         """A reused step was never started here."""
         incoming = self.incoming.pop(node_id) if node_id in self.incoming else self._merged(node_id, state)
-        accumulated = {**incoming, **unpack(incoming, packed)}
+        accumulated = unpack(incoming, packed)
+        if "instead" not in packed:
+            accumulated = {**incoming, **accumulated}
         has_ended = is_end(self.graph, node_id, packed.get("handle", OUT))
         (self.ends if has_ended else self.accumulated)[node_id] = accumulated
 

@@ -24,7 +24,7 @@ from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind
 from executions.planner import State, fold
 from executions.repair import Repair
 from executions.repair import repair as repaired
-from executions.rerun import Plan, Reused, plan, reused_entries
+from executions.rerun import Plan, Reused, is_given, plan, reused_entries
 from executions.story import known
 from executions.worker import Worker, worker_for_caller
 from workflows.blueprint import Blueprint, blueprint_of
@@ -36,6 +36,7 @@ __all__ = ["ExecutionResult", "ExecutionStatus", "WorkflowEngine", "WorkflowExec
 
 CANCEL_WAIT_S = 2.0
 LOOK_S = 1.0
+FAMILY_AT_ONCE = 100  # of a family are carried by a caller who waits for it
 FAMILY = 1_000  # as many of its live relatives are rung for; the others are found by the look each second
 
 
@@ -143,6 +144,8 @@ class WorkflowEngine:
         if input_data is not None:
             raise WorkflowExecutionError("Another input changes every step: run it again from the beginning.")
         entries = list(old.entries.told().order_by("seq"))
+        mended = {entry.node for entry in entries if is_given(entry)}
+        entries = [large.filled(entry) if entry.node in mended else entry for entry in entries]
         reused = reused_entries(entries, _plan(old, fold(entries), from_node).reused)
         how = {"by": by, "retry_of": old, "pause_before": pause_before, "reused": reused}
         return self.submit(old.workflow_id, input_of(old), idempotency_key=idempotency_key, **how)
@@ -253,12 +256,35 @@ class WorkflowEngine:
         return held
 
     async def _await_end(self, worker: Worker, execution_id: int) -> None:
-        """By a look each second, and by running it and its children on where they are due and nobody takes them."""
-        while not await worker.journal.run(_has_ended, execution_id):
-            due = await worker.journal.run(claim.claim_family, worker.owner, execution_id)
-            await asyncio.gather(*(worker.walk(held) for held in due))
-            if not due:
-                await asyncio.sleep(await worker.journal.run(_pause_until_due, execution_id))
+        """By a look each second, and by running it and its children on where they are due and nobody takes them.
+
+        Each in a task of its own: while one is at work, another may be due, such as a parent by its time limit.
+        """
+        walks: Walks = set()
+        try:
+            while not await worker.journal.run(_has_ended, execution_id):
+                room = FAMILY_AT_ONCE - len(walks)
+                due = await worker.journal.run(claim.claim_family, worker.owner, execution_id, room)
+                walks |= {asyncio.create_task(worker.walk(held)) for held in due}
+                pause = await worker.journal.run(_pause_until_due, execution_id)
+                walks = await _going_on(walks, pause)
+            walks = await _going_on(walks, CANCEL_WAIT_S, asyncio.ALL_COMPLETED)  # children that its end has cancelled
+        finally:
+            for walk in walks:
+                walk.cancel()
+            await asyncio.gather(*walks, return_exceptions=True)
+
+
+Walks = set[asyncio.Task[Any]]
+
+
+async def _going_on(walks: Walks, pause: float, until: str = asyncio.FIRST_COMPLETED) -> Walks:
+    """Those that still do when one of them has ended, or after the pause."""
+    if not walks:
+        if until == asyncio.FIRST_COMPLETED:
+            await asyncio.sleep(pause)
+        return walks
+    return (await asyncio.wait(walks, timeout=pause, return_when=until))[1]
 
 
 def _rerunnable(execution_id: int) -> WorkflowExecution:
@@ -284,7 +310,7 @@ def _record(row: WorkflowExecution, reused: Sequence[Reused] = ()) -> int:
     with transaction.atomic():
         record(row)
         entries = [
-            ExecutionLog(execution=row, seq=seq, kind=Kind.REUSED, node=node, attempt=attempt, data=data)
+            ExecutionLog(execution=row, seq=seq, kind=Kind.REUSED, node=node, attempt=attempt, data=_kept(row, data))
             for seq, (node, attempt, data) in enumerate(reused, 2)
         ]
         ExecutionLog.objects.bulk_create(entries)
@@ -292,6 +318,11 @@ def _record(row: WorkflowExecution, reused: Sequence[Reused] = ()) -> int:
             large.copy(row.retry_of_id, row.pk, (data for _, _, data in reused))
         transaction.on_commit(live.ring_engines)
     return row.pk
+
+
+def _kept(row: WorkflowExecution, data: dict[str, Any]) -> dict[str, Any]:
+    """What was put together anew may be large."""
+    return large.stowed(row.pk, data) if "instead" in data else data
 
 
 def _ring_later(execution: WorkflowExecution) -> None:

@@ -82,7 +82,8 @@ class Unit:
 
     @property
     def is_empty(self) -> bool:
-        return not self.entries and self.closing is None and not self.children and not self.orphaned
+        told = self.entries or self.closed or self.children or self.orphaned
+        return not told and self.closing is None
 
 
 Runner = Callable[..., Awaitable[Any]]
@@ -321,9 +322,8 @@ def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
         refused = children.make(orders)
         for unit in units:
             unit.woken |= {unit.execution_id} & refused
-    for unit in units:
-        if unit.closing and unit.closing.has_aftermath and id(unit) in closed:
-            unit.woken |= follow([unit.execution_id])
+    if ended := [unit for unit in units if unit.closing and unit.closing.has_aftermath and id(unit) in closed]:
+        ended[0].woken |= follow([unit.execution_id for unit in ended])  # one of them rings for all
 
 
 def _pause(execution_id: int, node: str) -> None:

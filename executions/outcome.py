@@ -66,7 +66,8 @@ def entry_for(ended: Ended, setting: Setting) -> Entry:
         entry = _entry_for(ended, setting)
     except Exception as error:  # the output cannot be kept, and that is the step's failure
         entry = _failed(error, ended, setting)
-    entry.at, entry.took_ms = ended.at, None if entry.took_ms is None else min(entry.took_ms, MOST_MS)
+    # Less than nothing: a wait that began by the clock of another machine, or before ours was set back.
+    entry.at, entry.took_ms = ended.at, None if entry.took_ms is None else min(max(0, entry.took_ms), MOST_MS)
     return entry
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from workflows.graph import Edge, Graph
 
+MAX_PAST = 20  # attempts that are kept of a step, for who looks
 MAX_LOSSES = 3  # leases lost in a row on the same step, before it is taken to be what kills the workers
 
 
@@ -38,7 +39,8 @@ class NodeState:
     """One step that the journal has spoken of.
 
     `handle`: by which it left; None where it did not. `waits_for`: "time" "retry" "approval" "callback" "child".
-    `items`: for how many its body runs; None where it calls a workflow.
+    `items`: for how many its body runs; None where it calls a workflow. `past`: begin and end of the last attempts that
+    failed and were followed by another.
     """
 
     status: NodeStatus
@@ -53,6 +55,7 @@ class NodeState:
     until: datetime | None = None
     waits_for: str | None = None
     items: int | None = None
+    past: tuple[tuple[datetime, datetime], ...] = ()
     answer: Any = None
     has_lapsed: bool = False  # its time came before any answer
 
@@ -137,6 +140,7 @@ class State:
         node.items = entry.data.get("each")
         if entry.kind == "retried":
             node.failures, node.losses, node.waits_for = node.failures + 1, 0, "retry"
+            _remember(node, entry.at)
 
     def _end(self, node: NodeState, entry: Entry) -> None:
         node.ended_at, node.took_ms = entry.at, entry.took_ms
@@ -149,7 +153,8 @@ class State:
 
     def _go_on_from(self, entry: Entry) -> None:
         """A failed execution lives again: what failed or was stopped by it runs once more."""
-        self.status, self.failure, self.expires_at = None, None, _moment(entry.data.get("expires_at"))
+        self.status, self.failure, self.paused_at = None, None, None
+        self.expires_at = _moment(entry.data.get("expires_at"))
         for node_id, node in self.nodes.items():
             is_stuck = node.status in ("failed", "cancelled") and node.handle is None
             if is_stuck and node_id != entry.node:
@@ -157,6 +162,8 @@ class State:
                 self._track(node_id)
         if entry.node is not None:
             node = self.nodes[entry.node]
+            if node.ended_at:
+                _remember(node, node.ended_at)
             node.repairs, node.losses, node.failures = node.repairs + 1, 0, 0
             has_output = "output" in entry.data
             node.status = "completed" if has_output else "abandoned"
@@ -190,6 +197,11 @@ class State:
             node.status in ("completed", "skipped") or (node.status == "failed" and node.handle is not None)
             for node in self.nodes.values()
         )
+
+
+def _remember(node: NodeState, ended_at: datetime) -> None:
+    if node.started_at:
+        node.past = (*node.past, (node.started_at, ended_at))[-MAX_PAST:]
 
 
 NODE_STATUS: dict[str, NodeStatus] = {

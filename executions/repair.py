@@ -21,6 +21,7 @@ from executions.models.execution import FAR_FUTURE
 from executions.planner import NodeState, State
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import InputError, WorkflowExecutionError
+from workflows.graph import EACH, OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,17 @@ def _change(blueprint: Blueprint, node_id: str, incoming: Data, repair: Repair) 
         return {"input": repair.given}
     if repair.output is None:
         return {}
-    handles = blueprint.handles(node_id)
-    handle = repair.handle or handles[0]
+    handles = ways_of(blueprint, node_id)
+    handle = repair.handle or next(iter(handles), OUT)
     if handle not in handles:
         ways = ", ".join(f"“{way}”" for way in handles)
         raise InputError(f"Step “{node_id}” cannot be left by “{handle[:80]}”; it has {ways}.", "handle")
     return {"output": pack(incoming, repair.output, handle)}
+
+
+def ways_of(blueprint: Blueprint, node_id: str) -> tuple[str, ...]:
+    """By which a supplied output may leave: not by “each”, which only the items follow."""
+    return tuple(handle for handle in blueprint.handles(node_id) if handle != EACH)
 
 
 def _revive(execution: WorkflowExecution) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from executions.data import Data, instead, repaired_input
 from executions.planner import Entry, State
 from workflows import steps
 from workflows.blueprint import Blueprint
@@ -40,14 +41,27 @@ def plan(blueprint: Blueprint, state: State, from_node: str | None) -> Plan:
 
 
 def reused_entries(entries: Iterable[Entry], reused: Iterable[str]) -> list[Reused]:
-    """For each reused step, in the order in which they ended: what completed it last."""
-    wanted, found = set(reused), dict[str, Reused]()
+    """For each reused step, in the order in which they ended: what completed it last.
+
+    Of steps whose input was repaired, the entries must be whole: see large.filled().
+    """
+    wanted, found, given = set(reused), dict[str, Reused](), dict[str, Data]()
     for entry in entries:
-        made = _made(entry)
-        if entry.node in wanted and made is not None:
+        if entry.node not in wanted or entry.node is None:
+            continue
+        if is_given(entry):
+            given[entry.node] = repaired_input(entry)
+        elif (made := _made(entry)) is not None:
+            if entry.node in given:  # it ran on data that no step before it has made
+                made = instead(given[entry.node], entry)
             found.pop(entry.node, None)
             found[entry.node] = (entry.node, entry.attempt, made)
     return list(found.values())
+
+
+def is_given(entry: Entry) -> bool:
+    """Somebody changed the input of this step."""
+    return entry.kind == "repaired" and entry.node is not None and "input" in entry.data
 
 
 def _made(entry: Entry) -> dict[str, Any] | None:

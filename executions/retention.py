@@ -53,9 +53,10 @@ def too_old(workflow: Workflow, cutoff: datetime) -> Iterator[list[int]]:
 class Pace:
     """How many rows one transaction deletes, so that nobody waits for it for long; as long again it rests."""
 
-    size: int = 100
+    size: int = 200
+    least: int = 100  # a commit takes its time however little it writes: smaller parts would only make more of them
     most: int = 1_000
-    slow_s: float = 0.02
+    slow_s: float = 0.03
     longest_s: float = 0.0
 
     @contextmanager
@@ -68,7 +69,7 @@ class Pace:
     def note(self, took_s: float) -> None:
         self.longest_s = max(self.longest_s, took_s)
         if took_s > self.slow_s:
-            self.size = max(1, self.size // 2)
+            self.size = max(min(self.least, self.most), self.size // 2)
         elif took_s < self.slow_s / 3:
             self.size = min(self.most, self.size * 2)
         sleep(min(took_s, 0.2))
@@ -87,13 +88,10 @@ class Pruning:
     executions: int = 0
     children: int = 0
     entries: int = 0
-    versions: int = 0
     pace: Pace = field(default_factory=Pace)
 
     def run(self, workflow: Workflow) -> None:
-        drafts: set[int] = set()
         for root_ids in too_old(workflow, self.cutoff):
-            drafts.update(_drafts(root_ids))
             for pk in _with_children(root_ids):
                 self._delete_children(pk)
             for part in _parts(root_ids, self.pace):
@@ -101,7 +99,6 @@ class Pruning:
                     return
                 self.executions += self._delete(part)
                 self.told()
-        self.versions += _forget_drafts(workflow, drafts)
 
     def _delete_children(self, root_id: int) -> None:
         """Newest first: a child's own children are younger than it."""
@@ -163,17 +160,3 @@ def _parts(ids: list[int], pace: Pace) -> Iterator[dict[int, int]]:
         part[pk] = last.get(pk, 0)
     if part:
         yield part
-
-
-def _drafts(root_ids: list[int]) -> set[int]:
-    rows = WorkflowExecution.objects.filter(pk__in=root_ids, version__number=None)
-    return set(rows.values_list("version", flat=True))
-
-
-def _forget_drafts(workflow: Workflow, drafts: set[int]) -> int:
-    """Versions without a number that no execution names any more."""
-    if not drafts:
-        return 0
-    named = workflow.executions.roots().filter(version__in=drafts)
-    free = drafts - set(named.order_by().values_list("version", flat=True).distinct())
-    return workflow.versions.filter(pk__in=free, number=None).delete()[0] if free else 0

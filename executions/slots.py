@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -21,6 +22,7 @@ from executions.models.execution import FAR_FUTURE
 from workflows.models import Workflow
 
 KEY_LENGTH = 60
+AT_ONCE = 500  # get a slot in one transaction, so that nobody waits long for the workflow's row
 
 
 def is_limited(workflow: Workflow) -> bool:
@@ -46,28 +48,32 @@ def reserve(execution: WorkflowExecution, workflow: Workflow) -> None:
 
 
 def admit(workflow_id: int) -> list[int]:
-    """Gives what is free to those who wait, the most urgent and then the oldest first; who got one."""
+    """Gives what is free to those who wait, the most urgent and then the oldest first; who got one, AT_ONCE at most."""
     with transaction.atomic():
         workflow = Workflow.objects.select_for_update(no_key=True).get(pk=workflow_id)
         held = Counter(holders_of(workflow_id).values_list("slot_key", flat=True))
         admitted: list[int] = []
-        while chosen := _next(workflow, held):
-            held[chosen.slot_key] += 1
-            admitted.append(chosen.pk)
+        while chosen := _next(workflow, held, AT_ONCE - len(admitted)):
+            WorkflowExecution.objects.filter(pk__in=chosen).update(has_slot=True, due_at=timezone.now())
+            admitted += chosen
         return admitted
 
 
-def _next(workflow: Workflow, held: Counter[str]) -> WorkflowExecution | None:
-    if workflow.concurrency is not None and held.total() >= workflow.concurrency:
-        return None
-    full = [key for key, count in held.items() if count >= workflow.concurrency_per_key]
-    waiting = waiting_of(workflow.pk).exclude(slot_key__in=full if workflow.concurrency_key else [])
+def _next(workflow: Workflow, held: Counter[str], most: int) -> list[int]:
+    """The next ones, who are then counted as holders; not all that could be where many are of one key."""
+    free = most if workflow.concurrency is None else min(most, workflow.concurrency - held.total())
+    if free <= 0:
+        return []
+    by_key, per_key = bool(workflow.concurrency_key), workflow.concurrency_per_key
+    full = [key for key, count in held.items() if count >= per_key] if by_key else []
     # Whoever cancels or pauses one of them holds it at this moment, and then asks again.
-    row = waiting.only("pk", "slot_key").select_for_update(no_key=True, skip_locked=True).first()
-    if row is None:
-        return None
-    WorkflowExecution.objects.filter(pk=row.pk).update(has_slot=True, due_at=timezone.now())
-    return row
+    waiting = waiting_of(workflow.pk).exclude(slot_key__in=full).select_for_update(no_key=True, skip_locked=True)
+    chosen: list[int] = []
+    for pk, key in list(waiting.values_list("pk", "slot_key")[:free]):
+        if not by_key or held[key] < per_key:
+            held[key] += 1
+            chosen.append(pk)
+    return chosen
 
 
 def holders_of(workflow_id: int) -> QuerySet[WorkflowExecution]:
@@ -84,4 +90,6 @@ def admit_all() -> list[int]:
     """For the sweep: a process may have died between an end and the next grant, and limits may have been raised."""
     waiting = WorkflowExecution.objects.live().filter(has_slot=False, paused_at=None)
     workflows = list(waiting.order_by().values_list("workflow", flat=True).distinct())
-    return [admitted for workflow_id in workflows for admitted in admit(workflow_id)]
+    return [
+        admitted for workflow_id in workflows for part in iter(partial(admit, workflow_id), []) for admitted in part
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from executions import children
-from executions.models import ExecutionStatus, WorkflowExecution
+from executions.models import WorkflowExecution
 from executions.planner import State
 from workflows.graph import Graph
 from workflows.permissions import shows
@@ -77,6 +77,7 @@ def _tally(execution: WorkflowExecution, graph: Graph, state: State, node_id: st
             return Tally(node_id, label, 1, is_call=True)
         name = called.workflow.name if shows(execution.workflow, called.workflow) else ""
         return Tally(node_id, label, 1, called=called.pk, name=name, status=called.status, is_call=True)
-    survey = children.count(rows)
-    failed = rows.filter(status=ExecutionStatus.FAILED).count() if survey.bad else 0
+    step = (execution.pk, node_id, node.attempt)
+    survey = children.count(*step)
+    failed = children.failed(*step) if survey.bad else 0
     return Tally(node_id, label, node.items, survey.last + 1, survey.live, failed, survey.bad - failed)

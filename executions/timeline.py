@@ -56,8 +56,9 @@ class Axis:
 class Lane:
     """One step. `status`: the class it wears. `since`: it is still going. Its bar: `x`, `width`, in percent.
 
-    `is_handled`: it failed, and the execution went on. `tally`: its children, counted. `halts`: the execution is going
-    to pause before it. `of_items`: its children walk it, not this execution; then `since` and bar are not there.
+    `past`: x and width of earlier attempts that failed. `is_handled`: it failed, and the execution went on. `tally`:
+    its children, counted. `halts`: the execution is going to pause before it. `of_items`: its children walk it, not
+    this execution; then `since` and bar are not there.
     """
 
     node_id: str
@@ -72,6 +73,7 @@ class Lane:
     until: datetime | None = None
     x: float | None = None
     width: float = 0
+    past: tuple[tuple[float, float], ...] = ()
     is_handled: bool = False
     tally: Tally | None = None
     halts: bool = False
@@ -109,13 +111,15 @@ def lane(node: Node, state: State, scale: Axis, tally: Tally | None = None, halt
         return Lane(node.id, node.label, kind.label, kind.icon, "pending", word, halts=halts)
     status, word = SEEN[seen.status]
     is_handled = seen.status == "failed" and seen.handle is not None
+    if seen.status == "waiting" and seen.waits_for == "retry":
+        word = f"Failed {seen.failures}×, tries again"
     if is_handled:
         word = "Failed, handled"
     going = seen.started_at if seen.status in ("running", "waiting", "answered") else None
     until = seen.until if seen.status == "waiting" else None
     x, width = _bar(seen, scale)
     times = (seen.attempt, _took(seen), going, until, x, width)
-    return Lane(node.id, node.label, kind.label, kind.icon, status, word, *times, is_handled, tally)
+    return Lane(node.id, node.label, kind.label, kind.icon, status, word, *times, _past(seen, scale), is_handled, tally)
 
 
 def lane_of_items(node: Node, tally: Tally | None) -> Lane:
@@ -130,6 +134,11 @@ def _took(seen: NodeState) -> int | None:
     if seen.waits_for is None or seen.started_at is None or seen.ended_at is None:
         return seen.took_ms
     return round((seen.ended_at - seen.started_at) / timedelta(milliseconds=1))
+
+
+def _past(seen: NodeState, scale: Axis) -> tuple[tuple[float, float], ...]:
+    begins = [(min(scale.percent(begin), 100 - LEAST), scale.percent(end)) for begin, end in seen.past]
+    return tuple((x, round(max(end - x, LEAST), 2)) for x, end in begins)
 
 
 def _bar(seen: NodeState, scale: Axis) -> tuple[float | None, float]:

@@ -59,14 +59,14 @@ def _slot(execution: WorkflowExecution) -> Sentence:
     workflow = execution.workflow
     holders = slots.holders_of(workflow.pk)
     limit, of_key = workflow.concurrency, ""
-    if limit is None or holders.count() < limit:
+    if limit is None or holders[:limit].count() < limit:
         holders, limit = holders.filter(slot_key=execution.slot_key), workflow.concurrency_per_key
         of_key = f" for each {workflow.concurrency_key}" if workflow.concurrency_key else ""
     numbers = list(holders.order_by("pk").values_list("pk", flat=True)[: NAMED + 1])
     if not numbers:
         return ("Waits for a slot, and gets one in a moment.",)
-    ahead = slots.waiting_of(workflow.pk).filter(_before(execution)).count()
-    rest = f" {count(ahead, 'execution')} {'is' if ahead == 1 else 'are'} before it." if ahead else ""
+    ahead = slots.waiting_of(workflow.pk).filter(_before(execution))[: COUNTED + 1].count()
+    rest = f" {_many(ahead, 'execution')} {'is' if ahead == 1 else 'are'} before it." if ahead else ""
     return ("Waits for a slot: held by ", *_listed(numbers), f" (limit {limit}{of_key}).{rest}")
 
 

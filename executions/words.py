@@ -78,7 +78,7 @@ def _completed(entry: Entry, data: dict[str, Any]) -> Said:
 def _failed(entry: Entry, data: dict[str, Any]) -> Said:
     error = data.get("error") or {}
     told = f"{error.get('type', 'Error')}: {error.get('message', '')}"
-    return Said("Failed", "failed", f"{told}; {went_on(data['handle'])}" if "handle" in data else told)
+    return Said("Failed", "failed", f"{told.rstrip('. ')}; {went_on(data['handle'])}" if "handle" in data else told)
 
 
 def went_on(handle: str) -> str:
@@ -87,7 +87,7 @@ def went_on(handle: str) -> str:
 
 
 def _retried(entry: Entry, data: dict[str, Any]) -> Said:
-    message = (data.get("error") or {}).get("message", "")
+    message = str((data.get("error") or {}).get("message", "")).rstrip(". ")
     number = int(data.get("failures", 1)) + 1
     until = datetime.fromisoformat(data["until"]) if data.get("until") else None
     of = f" of {data['of']}" if data.get("of") else ""

@@ -422,6 +422,22 @@ class ItemFail(base.Step["ItemFail.Config"]):
 
 
 @register
+class ItemHold(base.Step["ItemHold.Config"]):
+    """Comes to the gate “item 3” with item 3; some items wait at “gate”."""
+
+    kind, label = "test_item_hold", "Item, held"
+
+    class Config(base.Config):
+        held: list[Any] = []
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        REACHED[f"item {ctx.data['item']}"].set()
+        if ctx.data["item"] in self.config.held:
+            await GATES["gate"].wait()
+        return base.Done({"made": ctx.data["item"]})
+
+
+@register
 class Make(base.Step["Make.Config"]):
     """Makes text of so many bytes; with `many` a list of so many texts; `keep`: beside all that came in."""
 

@@ -48,7 +48,7 @@ class AboutForm(forms.ModelForm):
             "concurrency_key": "Count apart by",
             "concurrency_per_key": "Of each at the same time",
             "on_failure": "Start this workflow",
-            "keep_days": "Keep executions for",
+            "keep_days": "Days to keep executions",
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 3})}
         help_texts = {
@@ -81,7 +81,7 @@ class AboutForm(forms.ModelForm):
             self.fields[name].required = False  # what is left out stays as it is
         default = settings.RETENTION_DAYS
         self.fields["keep_days"].help_text = (
-            f"Days after its end; 0: for ever. Empty: as the installation has it, {default or 'for ever'}"
+            f"Counted from their end; 0: for ever. Empty: as the installation has it, {default or 'for ever'}"
             f"{' days' if default else ''}."
         )
         self._offer_groups(user)

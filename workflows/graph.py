@@ -94,7 +94,7 @@ class Graph:
 
     def within(self, body: str | None) -> Graph:
         """What one execution walks: a step's body, or all that is in no body. Bodies inside of it are left out."""
-        if not self.bodies:
+        if body is None and not self.bodies:
             return self
         inside = set(self.nodes) if body is None else self.bodies.get(body, set())
         inner = [steps for node_id, steps in self.bodies.items() if node_id in inside]

@@ -17,6 +17,7 @@ from executions.engine import WorkflowEngine
 from executions.models import WorkflowExecution
 from executions.plan import blueprint_for, graph_of
 from executions.planner import State
+from executions.repair import ways_of
 from executions.repair_form import RepairForm
 from executions.scene import scene
 from executions.views.record import execution_for, require, state_of
@@ -36,7 +37,7 @@ def repair(request: HttpRequest, execution_id: int) -> HttpResponse:
     state = state_of(execution)
     node_id = _step(request, execution, state)
     blueprint = blueprint_for(execution)
-    handles = blueprint.handles(node_id) if blueprint and node_id in blueprint.graph.nodes else ()
+    handles = ways_of(blueprint, node_id) if blueprint and node_id in blueprint.graph.nodes else ()
     seen, note = _seen(execution, node_id)
     offered = {"how": "again", "given": seen, "output": "{}"}
     form = RepairForm(request.POST or None, initial=offered, has_step=bool(node_id), handles=handles)

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 from asgiref.sync import sync_to_async
 
-from executions import children, journal
+from executions import children, journal, large
 from executions.engine import WorkflowEngine
 from executions.family import Order
 from executions.models import WorkflowExecution
@@ -86,3 +86,18 @@ async def test_a_step_that_was_added_to_the_pauses_is_not_forgotten(engine_room:
         GATES["gate"].set()
         found = await until(number, "waiting")
     assert found.paused_at and found.pause_before == ["c"]
+
+
+async def test_an_execution_fails_though_what_is_meant_for_failures_cannot_start(engine_room: Worker) -> None:
+    """Its input is a file, and the disk is full."""
+    handler = await make(chain(node("told")))
+    real = large.insert
+    with patch.object(large, "insert", lambda row: full() if row.failure_of_id else real(row)):
+        number = await submit(chain(node("a", "test_fail")), on_failure=handler)
+        found = await until(number, "failed")
+    assert found.error_message == "It went wrong"
+    assert not await WorkflowExecution.objects.filter(failure_of=number).aexists()
+
+
+def full() -> None:
+    raise OSError(28, "No space left on device")

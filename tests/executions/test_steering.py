@@ -490,3 +490,14 @@ def test_the_status_says_why_over_rest(alice: User, as_alice: Client) -> None:
     told = call(as_alice, "GET", f"{second}").json()["why"]
     assert told == f"Waits for a slot: held by #{first} (limit 1)."
     assert call(as_alice, "GET", f"{first}").json()["why"] is None
+
+
+def test_earlier_attempts_are_segments_of_the_bar(begun: Write, as_alice: Client) -> None:
+    retried = {"error": ERROR, "until": BEGIN.isoformat(), "failures": 1, "of": 3}
+    again = [("started", "work", {}), ("retried", "work", retried)] * 2
+    execution = begun("running", *again, ("started", "work", {}))
+    state = fold(execution.entries.told().order_by("seq"))
+    assert len(state.nodes["work"].past) == 2
+    rows = said(as_alice.get(page(execution))).split("<tr")
+    (row,) = [text for text in rows if "-step-work" in text]
+    assert row.count("seg-fail") == 2 and "data-since" in row

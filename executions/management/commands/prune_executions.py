@@ -82,5 +82,5 @@ class Command(BaseCommand):
         given = give_back()
         parts = [count(total.executions, "execution")]
         parts += [f"{total.children:,} of their items and calls"] if total.children else []
-        parts += [count(total.entries, "entry"), count(total.versions, "version") + " of drafts"]
+        parts.append(count(total.entries, "entry"))
         self.stdout.write(f"Deleted {', '.join(parts)}. {said(given)} were given back to the disk.")
