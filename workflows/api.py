@@ -116,7 +116,7 @@ def change_row(workflow: Workflow, body: WorkflowChange) -> None:
 
 
 def change_settings(workflow: Workflow, given: Settings, user: Any) -> None:
-    """Raises InputError for a workflow that this user may not see, or the owner not run, as for one that is not there."""
+    """Raises InputError for a workflow that this user may not see, or its owner may not run."""
     chosen = given.model_dump(exclude_unset=True)
     other = chosen.pop("on_failure", None)
     if "on_failure" in given.model_fields_set:
