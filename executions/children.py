@@ -5,6 +5,7 @@ database, the making and cancelling inside the transaction in which their parent
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -13,7 +14,7 @@ from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from executions import blobs, ending, large
-from executions.blobs import NotReadable, TooLarge
+from executions.blobs import NotReadable, NotWritten, TooLarge
 from executions.family import Family, Order, Survey
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from workflows.blueprint import blueprint_of
@@ -25,6 +26,7 @@ from workflows.values import require
 
 TABLE = WorkflowExecution._meta.db_table
 BAD = "status IN ('failed', 'cancelled')"  # as the index has it
+PART = 250  # children whose outputs are in memory at once before they are weighed
 MAX_DEPTH = 8  # a workflow that calls itself ends here
 
 
@@ -43,22 +45,26 @@ def make(orders: Iterable[tuple[int, Order]]) -> set[int]:
         if parent.cancel_requested_at:
             continue
         try:
-            made.append(_child(parent, order))
+            row = _child(parent, order)
+            if not blobs.is_small(row.input_data):
+                _keep(row)
+            made.append(row)
         except Refusal as refusal:
             refused.add(execution_id)
             _refuse(parent, order, str(refusal))
-    _insert(made)
+    WorkflowExecution.objects.bulk_create([row for row in made if row.pk is None])
     first = [ExecutionLog(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data={"by": None}) for row in made]
     ExecutionLog.objects.bulk_create(first)
     return refused
 
 
-def _insert(made: Sequence[WorkflowExecution]) -> None:
-    small = {id(row) for row in made if blobs.is_small(row.input_data)}
-    WorkflowExecution.objects.bulk_create([row for row in made if id(row) in small])
-    for row in made:
-        if id(row) not in small:
+def _keep(row: WorkflowExecution) -> None:
+    """A child whose input may go into files, where there is room for them."""
+    try:
+        with transaction.atomic():
             large.insert(row)
+    except (TooLarge, NotWritten) as error:
+        raise Refusal(f"Item {(row.item_index or 0) + 1:,} cannot begin. {error}") from None
 
 
 def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
@@ -126,17 +132,32 @@ def _counted(index: str, which: str, *step: int | str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def gather(execution_id: int, family: Family) -> dict[str, Any]:
-    """What the step's resume gets, once no child lives any more."""
-    rows = of(execution_id, family.node, family.attempt).order_by("item_index").values_list(*Brought._fields)
-    brought = (Brought(*row) for row in rows.iterator(chunk_size=100))
+@dataclass(slots=True)
+class Gathering:
+    """What the children of a step brought, as far as they were read; `answer`: what its resume gets, at the end."""
+
+    items: list[Any] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    size: int = 0
+    answer: dict[str, Any] | None = None
+
+
+def gather(execution_id: int, family: Family, so_far: Gathering) -> None:
+    """Reads on, once no child lives any more. In parts, so that others can write in between."""
+    rows = of(execution_id, family.node, family.attempt).filter(item_index__gte=len(so_far.items))
+    part = [Brought(*row) for row in rows.order_by("item_index").values_list(*Brought._fields)[:PART]]
     try:
         if isinstance(family.outcome, Call):
-            one = next(brought)
-            return {"execution": one.pk, "status": one.status, "output": _output(one), "error": one.error_message}
-        return _gathered(brought, family.total)
+            one = part[0]
+            found = {"execution": one.pk, "status": one.status, "output": _output(one), "error": one.error_message}
+            so_far.answer = found
+            return
+        _add(part, so_far)
     except (TooLarge, NotReadable) as error:
-        return {"refused": error.message}
+        so_far.answer = {"refused": error.message}
+        return
+    if len(part) < PART:
+        so_far.answer = {"items": so_far.items, "failed": so_far.failed, "count": family.total}
 
 
 class Brought(NamedTuple):
@@ -150,16 +171,15 @@ class Brought(NamedTuple):
     error_message: str
 
 
-def _gathered(rows: Iterable[Brought], total: int) -> dict[str, Any]:
-    items, failed, size, limit = [], [], 0, settings.ENGINE["DATA_BYTES"]
-    for row in rows:
-        items.append(_output(row))
+def _add(part: Sequence[Brought], so_far: Gathering) -> None:
+    limit = settings.ENGINE["DATA_BYTES"]
+    for row in part:
+        so_far.items.append(_output(row))
         if row.status != ExecutionStatus.COMPLETED:
-            failed.append({"index": row.item_index, "error": row.error_message})
-        size += blobs.weight(items[-1], limit)
-        if size > limit:  # before the memory is full
-            raise TooLarge(size, limit)
-    return {"items": items, "failed": failed, "count": total}
+            so_far.failed.append({"index": row.item_index, "error": row.error_message})
+        so_far.size += blobs.weight(so_far.items[-1], limit)
+        if so_far.size > limit:  # before the memory is full
+            raise TooLarge(so_far.size, limit)
 
 
 def _output(row: Brought) -> Any:

@@ -33,6 +33,7 @@ from workflows.graph import Graph
 from workflows.models import Workflow
 from workflows.models.workflow import Priority
 
+ROOTS, CHILDREN = "AND priority = %s AND parent_id IS NULL", "AND priority = %s AND parent_id IS NOT NULL"
 PRIORITIES = sorted(Priority.values, reverse=True)
 TABLE = WorkflowExecution._meta.db_table
 
@@ -67,7 +68,7 @@ class Held:
 class Look:
     """What others did to an execution while we hold it: people, time, its children.
 
-    `through`: for each step whose children have all ended, what they brought.
+    `surveys`: of the children of each step that has some.
     """
 
     nudges: int
@@ -78,7 +79,6 @@ class Look:
     pause_before: Sequence[str] = ()
     over: list[ExecutionWait] = field(default_factory=list)
     surveys: dict[str, Survey] = field(default_factory=dict)
-    through: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +114,34 @@ def lease_end() -> datetime:
 
 
 def claim(owner: str, limit: int) -> list[Held]:
-    """Up to `limit` executions that are due now, earliest first, with their journals."""
-    fences: dict[int, int] = {}
-    for priority in _priorities_due() if limit > 0 else ():
+    """Up to `limit` executions that are due now, the most urgent and then the earliest first, with their journals.
+
+    What somebody started and the children of others get half of the room each, as far as they need it: a family of a
+    hundred thousand must not stand before everybody else, nor wait behind all of them.
+    """
+    queues, fences = _queues_due() if limit > 0 else [], dict[int, int]()
+    if queues:
         with transaction.atomic():
-            fences |= _take(owner, limit - len(fences), "AND priority = %s", priority)
+            for priority, kinds in queues:
+                for kind in kinds if len(kinds) == 1 else (ROOTS, CHILDREN, ROOTS):
+                    room = limit - len(fences)
+                    is_half = kind == ROOTS and len(kinds) == 2
+                    fences |= _take(owner, room - room // 2 if is_half else room, kind, priority)
     return load(fences) if fences else []
 
 
-def _priorities_due() -> list[int]:
-    """The most urgent first. A look takes no lock; most of the time there is nothing."""
-    one = f"EXISTS (SELECT 1 FROM {TABLE} WHERE completed_at IS NULL AND priority = %s AND due_at <= %s)"
+def _queues_due() -> list[tuple[int, list[str]]]:
+    """By priority, which of both kinds are there. A look takes no lock; most of the time there is nothing."""
+    every = [(priority, kind) for priority in PRIORITIES for kind in (ROOTS, CHILDREN)]
     now = time_form()(timezone.now())
+    looks = (f"EXISTS (SELECT 1 FROM {TABLE} WHERE completed_at IS NULL AND due_at <= %s {kind})" for _, kind in every)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {', '.join([one] * len(PRIORITIES))}", [given for level in PRIORITIES for given in (level, now)]
-        )
-        found = cursor.fetchone()
-    return [priority for priority, is_there in zip(PRIORITIES, found, strict=True) if is_there]
+        cursor.execute(f"SELECT {', '.join(looks)}", [given for priority, _ in every for given in (now, priority)])
+        found = [queue for queue, is_there in zip(every, cursor.fetchone(), strict=True) if is_there]
+    return [(priority, kinds) for priority in PRIORITIES if (kinds := [kind for one, kind in found if one == priority])]
 
 
-def claim_family(owner: str, execution_id: int, limit: int) -> list[Held]:
+def claim_family(owner: str, execution_id: int, limit: int = 100) -> list[Held]:
     """That execution and what is below it, as far as it is due: for a caller who waits where no worker may be."""
     with transaction.atomic():
         fences = _take(owner, limit, "AND (id = %s OR root_id = %s)", execution_id, execution_id)
@@ -319,9 +326,7 @@ def look(execution_id: int, fence: int, families: Sequence[Family] = ()) -> Look
         waits.lapse(timezone.now())
     look.over = list(waits.over().select_related("answered_by"))
     for family in families:
-        look.surveys[family.node] = found = children.survey(execution_id, family)
-        if family.is_through(found):
-            look.through[family.node] = children.gather(execution_id, family)
+        look.surveys[family.node] = children.survey(execution_id, family)
     return look
 
 

@@ -24,11 +24,13 @@ class TooManySteps(Exception):
 
 
 def time_is_over(limit_s: int | None, now: datetime) -> Entry:
+    """`limit_s`: as it is now; None where it was lifted after the execution had begun."""
+    allowed = f"the {limit_s:,} s that its workflow allows" if limit_s else "its workflow allowed when it began"
     return _ended(
         "time",
         limit_s,
         ExecutionTimeout(
-            f"The execution took longer than the {limit_s or 0:,} s that its workflow allows. The limit is in the "
+            f"The execution took longer than {allowed}. The limit is in the "
             "workflow's settings; an execution that failed by it can be repaired, and then goes on."
         ),
         now,

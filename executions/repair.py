@@ -17,7 +17,7 @@ from django.utils import timezone
 from executions import blobs, large, slots
 from executions.data import Data, Ledger, pack
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
-from executions.models.execution import FAR_FUTURE
+from executions.models.execution import DOOMED, FAR_FUTURE
 from executions.planner import NodeState, State
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import InputError, WorkflowExecutionError
@@ -84,6 +84,8 @@ def _stowed(execution_id: int, change: Data) -> Data:
 def _refusal(execution: WorkflowExecution, blueprint: Any) -> str:
     if execution.status != ExecutionStatus.FAILED:
         return f"only what has failed can be, and it is {execution.status}."
+    if execution.owner == DOOMED:
+        return "it is older than what is kept, and being deleted."
     if execution.parent_id:
         return f"it is a part of execution {execution.root_id}: repair that one."
     return "" if isinstance(blueprint, Blueprint) else str(blueprint)

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from executions import blobs
 from executions.models import ExecutionLog, WorkflowExecution
+from executions.models.execution import DOOMED
 from workflows.models import Workflow
 
 BATCH = 200  # executions that are looked at together
@@ -129,6 +130,8 @@ class Pruning:
             with self.pace.transaction():
                 if not self._still_ended([execution_id]):
                     return
+                # From here on its journal has no beginning, so nothing may bring it back to life: see repair.py.
+                WorkflowExecution.objects.filter(pk=execution_id).update(owner=DOOMED)
                 rows = ExecutionLog.objects.filter(execution=execution_id, seq__lte=done)
                 self.entries += rows.delete()[0]
 

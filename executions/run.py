@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils import timezone
 
-from executions import blobs, claim, limits, planner
+from executions import blobs, children, claim, limits, planner
 from executions.alarm import Alarm, deadline, due, has_timed_out, next_due
 from executions.data import Ledger
 from executions.entry import Entry
@@ -65,6 +65,7 @@ class Run:
         for entry in held.entries:
             self._apply(entry)
         self.state.seq = held.last_seq
+        held.entries = ()  # what is still asked for is in the ledger
         self.closing: Closing | None = None  # how it was let go, once it is
         self._held = held
         self._pause_before = list(held.pause_before)
@@ -173,7 +174,7 @@ class Run:
         for wait in look.over:
             self._answer(wait)
         for family in families:
-            self._bring_up(family, look)
+            await self._bring_up(family, look)
 
     def _note_pause(self, look: claim.Look) -> None:
         if look.is_paused and not self.state.paused_at:
@@ -186,24 +187,27 @@ class Run:
             data = {"by": look.paused_by, "expires_at": expires_at.isoformat() if expires_at else None}
             self._note(Entry(Kind.RESUMED, data=data))
 
-    def _bring_up(self, family: Family, look: claim.Look) -> None:
+    async def _bring_up(self, family: Family, look: claim.Look) -> None:
         """Some of its children may have ended: others take their places, or the step goes on with what they brought."""
         if family not in self._families.now:  # its step was stopped, or has failed
             return
         survey = look.surveys[family.node]
         family.made = survey.last + 1
         self._families.stir()
-        if family.node in look.through:
-            self._gathered(family.node, look.through[family.node])
+        if family.is_through(survey):
+            await self._gather(family)
         elif family.gave_up(survey):
             self._unit.orphaned.append(family.node)
         elif not (self.state.is_stopping or self.state.paused_at):
             self._unit.children += family.orders(survey.live)
 
-    def _gathered(self, node_id: str, answer: Any) -> None:
-        self._families.drop(node_id)
-        self._unit.closed.append(node_id)
-        self._resume(node_id, answer)
+    async def _gather(self, family: Family) -> None:
+        brought = children.Gathering()
+        while brought.answer is None:
+            await self.host.journal.patiently(children.gather, self.execution_id, family, brought)
+        self._families.drop(family.node)
+        self._unit.closed.append(family.node)
+        self._resume(family.node, brought.answer)
 
     def _answer(self, wait: ExecutionWait) -> None:
         node = self.state.nodes.get(wait.node)

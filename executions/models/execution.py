@@ -30,6 +30,7 @@ class ExecutionStatus(models.TextChoices):
 LIVE, ROOT, CHILD = Q(completed_at=None), Q(parent=None), Q(parent__isnull=False)
 FINAL = (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)  # due when somebody does something, and not by itself
+DOOMED = "retention"  # owns what has ended and is being deleted
 CANCELLED_BY_USER = "Execution cancelled by user"
 
 
@@ -114,7 +115,8 @@ class WorkflowExecution(models.Model):
                 "workflow", F("id").desc(), "status", "parent", condition=ROOT, name="execution_workflow_newest"
             ),
             models.Index("status", F("id").desc(), "parent", condition=ROOT, name="execution_status"),
-            models.Index("priority", "due_at", condition=LIVE, name="execution_due"),
+            models.Index("priority", "due_at", condition=LIVE & ROOT, name="execution_due_root"),
+            models.Index("priority", "due_at", condition=LIVE & CHILD, name="execution_due_child"),
             # Only what a person started pays for this one.
             models.Index(
                 "started_by",
@@ -134,7 +136,14 @@ class WorkflowExecution(models.Model):
                 condition=CHILD & Q(status__in=("failed", "cancelled")),
                 name="execution_child_bad",
             ),
-            models.Index("workflow", "slot_key", condition=LIVE & Q(has_slot__isnull=False), name="execution_slot"),
+            models.Index("workflow", "slot_key", condition=LIVE & Q(has_slot=True), name="execution_slot"),
+            models.Index(
+                "workflow",
+                F("priority").desc(),
+                "id",
+                condition=LIVE & Q(has_slot=False, paused_at=None),
+                name="execution_slot_queue",
+            ),
         )
         constraints = (
             models.UniqueConstraint(

@@ -232,7 +232,7 @@ def test_files_without_an_execution_go_after_a_day(workflow: Workflow, tmp_path:
     (tmp_path / "blobs" / "not a number").mkdir()
     for number in (row.pk, 987_001):
         os.utime(tmp_path / "blobs" / str(number), (0, 0))
-    forget_orphans()
+    assert forget_orphans() == 1
     names = {path.name for path in (tmp_path / "blobs").iterdir()}
     assert names == {str(row.pk), "987002", "not a number"}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from django.utils import timezone
 from executions import children, slots
 from executions.engine import WorkflowEngine, WorkflowExecutionError
 from executions.family import Order
+from executions.journal import Closing, Unit, write
 from executions.large import output_of
 from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
 from executions.outcome import Setting, entry_for
@@ -207,3 +210,52 @@ def test_many_of_one_key_leave_the_others_their_slots(db: None) -> None:
     numbers = [WorkflowEngine().submit(workflow.pk, {"k": key}) for key in (1, 1, 1, 2, 2, 3, 4)]
     held: list[Any] = list(slots.holders_of(workflow.pk).order_by("pk").values_list("pk", flat=True))
     assert held == [numbers[0], numbers[3], numbers[5]]
+
+
+# What cannot be kept
+
+
+async def test_an_item_that_is_too_large_fails_its_step_and_not_the_engine(settings: Any) -> None:
+    """All items together with one of them are more than an execution may bring."""
+    settings.ENGINE = {**settings.ENGINE, "DATA_BYTES": 300_000}
+    each = node("each", "for_each", pass_on=["items"])
+    definition = drawn([each, node("item"), node("after")], "each:each>item", "each:done>after")
+    with pytest.raises(WorkflowExecutionError, match=r"Item 1 cannot begin\. The data is too large"):
+        await bounded(run(definition, {"items": ["x" * 200_000]}))
+    assert not await WorkflowExecution.objects.filter(parent__isnull=False).aexists()
+
+
+async def test_a_full_disk_keeps_no_failure_from_being_written_down(
+    engine_room: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    handler = await make(chain(node("told")))
+    failing = node("a", "test_thread", gate="gate", error="It went wrong")
+    number = await submit(chain(failing), {"x": "x" * 400_000}, on_failure=handler)
+    await thread_reached("gate")
+    monkeypatch.setattr(os, "fsync", refuse)
+    THREAD_GATES["gate"].set()
+    assert (await until(number, "failed")).error_message == "It went wrong"
+    assert not await WorkflowExecution.objects.filter(failure_of=number).aexists()
+
+
+# Many at once
+
+
+def test_children_that_end_together_nudge_their_parent_once(db: None) -> None:
+    workflow = published(chain(node("a")))
+    assert workflow.published
+    now = timezone.now()
+    make_row = partial(WorkflowExecution.objects.create, workflow=workflow, version=workflow.published)
+    parent = make_row(status="waiting", due_at=slots.FAR_FUTURE)
+    units = []
+    for index in range(5):
+        child = make_row(parent=parent, root=parent, parent_node="a", parent_attempt=1, item_index=index, owner="me")
+        closing = Closing("completed", now, 1, 1, completed_at=now, has_aftermath=True)
+        units.append(Unit(child.pk, 0, closing=closing, parent_id=parent.pk))
+    assert write(units) == [True] * 5
+    parent.refresh_from_db()
+    assert parent.nudges == 1 and parent.due_at <= timezone.now()
+    assert set().union(*(unit.woken for unit in units)) == {parent.pk}

@@ -470,3 +470,36 @@ async def test_it_runs_again_on_another_input(engine_room: Worker) -> None:
         await run_again(number, {"x": 2}, from_node="a")
     with pytest.raises(WorkflowExecutionError, match="no step"):
         await run_again(number, from_node="zzz")
+
+
+async def test_a_large_family_does_not_stand_before_everybody_else() -> None:
+    from executions import claim
+
+    parent = await submit(chain(node("a")))
+    facts = await WorkflowExecution.objects.filter(pk=parent).values("workflow_id", "version_id").aget()
+    family = {**facts, "parent_id": parent, "root_id": parent, "parent_node": "a", "parent_attempt": 1}
+    children = [WorkflowExecution(**family, item_index=index) for index in range(20)]
+    await WorkflowExecution.objects.abulk_create(children)
+    others = [await submit(chain(node("a"))) for _ in range(3)]
+    taken = [held.execution_id for held in await sync_to_async(claim.claim)("somebody", 8)]
+    assert set(taken[:4]) == {parent, *others} and len(taken) == 8
+    assert len(await sync_to_async(claim.claim)("somebody", 100)) == 16, "alone, the children get all of the room"
+
+
+def test_who_waits_for_a_slot_is_read_in_order() -> None:
+    from django.db import connection
+
+    from executions.slots import holders_of, waiting_of
+
+    if connection.vendor == "sqlite":
+        assert "TEMP B-TREE" not in waiting_of(1)[:5].explain()
+        assert "execution_slot_queue" in waiting_of(1)[:5].explain()
+        assert "execution_slot " in holders_of(1).values_list("slot_key").explain()
+
+
+async def test_what_is_being_deleted_is_not_repaired(engine_room: Worker) -> None:
+    number = await submit(chain(node("a", "test_fail")))
+    await until(number, "failed")
+    await WorkflowExecution.objects.filter(pk=number).aupdate(owner="retention")
+    with pytest.raises(WorkflowExecutionError, match="being deleted"):
+        await sync_to_async(WorkflowEngine().repair)(number, Repair())

@@ -63,7 +63,7 @@ class Command(BaseCommand):
     def _prune(self, workflow: Workflow, cutoff: datetime, total: Pruning) -> None:
         pruning = Pruning(cutoff, told=lambda: self._tell(workflow, pruning), pace=total.pace)
         pruning.run(workflow)
-        for name in ("executions", "children", "entries", "versions"):
+        for name in ("executions", "children", "entries"):
             setattr(total, name, getattr(total, name) + getattr(pruning, name))
         if pruning.executions:
             self.stdout.write(f"{workflow.name} ({workflow.pk}): {count(pruning.executions, 'execution')}")
