@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from executions import blobs, ending, large
 from executions.blobs import NotReadable, NotWritten, TooLarge
 from executions.family import Family, Order, Survey
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
+from executions.models.execution import ExecutionQuerySet
 from workflows.blueprint import blueprint_of
 from workflows.errors import DefinitionError, InputError
 from workflows.models import Workflow
@@ -39,10 +40,10 @@ def make(orders: Iterable[tuple[int, Order]]) -> set[int]:
     wanted, refused = list(orders), set[int]()
     parents = WorkflowExecution.objects.select_related("workflow__owner").defer("input_data", "output_data", "error")
     by_id = parents.in_bulk({execution_id for execution_id, _ in wanted})
-    made = []
+    made, room = [], Room()
     for execution_id, order in wanted:
         parent = by_id[execution_id]
-        if parent.cancel_requested_at:
+        if parent.cancel_requested_at or not room.has_place(parent, order):
             continue
         try:
             row = _child(parent, order)
@@ -56,6 +57,33 @@ def make(orders: Iterable[tuple[int, Order]]) -> set[int]:
     first = [ExecutionLog(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data={"by": None}) for row in made]
     ExecutionLog.objects.bulk_create(first)
     return refused
+
+
+class Room:
+    """How many children may live below one execution, on all levels together.
+
+    Where there is no room, a step still gets one at a time: its end wakes the step, which then orders the next. So
+    nothing stands still for ever, and a loop in loops does not become a hundred thousand rows at once.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[int, int] = {}
+        self._served: set[tuple[int, str]] = set()
+
+    def has_place(self, parent: WorkflowExecution, order: Order) -> bool:
+        root, step = parent.root_id or parent.pk, (parent.pk, order.node)
+        if root not in self._left:
+            live = WorkflowExecution.objects.live().filter(root=root).count()
+            self._left[root] = settings.ENGINE["FAMILY"] - live
+        if self._left[root] <= 0 and (step in self._served or _has_live(parent.pk, order)):
+            return False
+        self._left[root] -= 1
+        self._served.add(step)
+        return True
+
+
+def _has_live(parent_id: int, order: Order) -> bool:
+    return of(parent_id, order.node, order.attempt).live().exists()
 
 
 def _keep(row: WorkflowExecution) -> None:
@@ -189,7 +217,7 @@ def _output(row: Brought) -> Any:
     return blobs.join(row.pk, row.output_data, row.output_blobs)
 
 
-def of(execution_id: int, node: str, attempt: int) -> QuerySet[WorkflowExecution]:
+def of(execution_id: int, node: str, attempt: int) -> ExecutionQuerySet:
     return WorkflowExecution.objects.filter(parent=execution_id, parent_node=node, parent_attempt=attempt)
 
 

@@ -16,7 +16,7 @@ from ninja import Query, Router, Status
 
 from workflows.errors import InputError
 from workflows.models import Workflow
-from workflows.permissions import Verb, can, visible_to
+from workflows.permissions import Verb, can, startable, visible_to
 from workflows.schemas import (
     Refusal,
     Settings,
@@ -116,11 +116,11 @@ def change_row(workflow: Workflow, body: WorkflowChange) -> None:
 
 
 def change_settings(workflow: Workflow, given: Settings, user: Any) -> None:
-    """Raises InputError for a workflow that this user may not see, as for one that is not there."""
+    """Raises InputError for a workflow that this user may not see, or its owner may not run."""
     chosen = given.model_dump(exclude_unset=True)
     other = chosen.pop("on_failure", None)
     if "on_failure" in given.model_fields_set:
-        found = visible_to(user).exclude(pk=workflow.pk).filter(pk=other).first() if other else None
+        found = startable(user, workflow).exclude(pk=workflow.pk).filter(pk=other).first() if other else None
         if other and found is None:
             raise InputError(f"There is no other workflow {other} to start on a failure.", "settings.on_failure")
         chosen["on_failure"] = found

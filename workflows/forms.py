@@ -15,7 +15,7 @@ from workflows import spans, values
 from workflows.errors import InputError
 from workflows.models import Workflow
 from workflows.moments import is_path
-from workflows.permissions import can, visible_to
+from workflows.permissions import can, startable, visible_to
 
 
 class NewForm(forms.Form):
@@ -96,14 +96,17 @@ class AboutForm(forms.ModelForm):
             del self.fields["group"]
 
     def _offer_workflows(self, user: Any) -> None:
-        """Those that this person may run; one that somebody else chose and this one may not see is left alone."""
-        offered = visible_to(user).exclude(pk=self.instance.pk)
+        """Those that this person and the owner may run; one that somebody else chose and this one may not see is left
+        alone."""
         chosen = self.instance.on_failure_id
-        if chosen and not offered.filter(pk=chosen).exists():
+        if chosen and not visible_to(user).filter(pk=chosen).exists():
             del self.fields["on_failure"]
             return
         self.fields["on_failure"].empty_label = "None"  # type: ignore[attr-defined]
-        self.fields["on_failure"].queryset = offered.filter(Q(archived_at=None) | Q(pk=chosen))  # type: ignore[attr-defined]
+        self.fields["on_failure"].queryset = visible_to(user).filter(  # type: ignore[attr-defined]
+            Q(pk__in=startable(user, self.instance).exclude(pk=self.instance.pk).filter(archived_at=None))
+            | Q(pk=chosen)
+        )
 
     def sections(self) -> list[tuple[str, list[BoundField]]]:
         """For the template: (heading, fields)."""

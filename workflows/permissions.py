@@ -64,6 +64,13 @@ def may_start(workflow: Workflow, other: Workflow) -> bool:
     return can(workflow.owner, "run", other)
 
 
+def startable(user: Any, workflow: Workflow) -> QuerySet[Workflow]:
+    """What `user` may let this workflow set going: what they see themselves, and may_start() allows."""
+    everybodys = Q(owner=None, group=None)
+    owners = visible(workflow.owner) if workflow.owner else everybodys
+    return visible_to(user).filter(owners | Q(pk=workflow.pk))
+
+
 def shows(workflow: Workflow, other: Workflow) -> bool:
     """Whether everybody who may see `workflow` may see `other` too: what both kinds of viewers get may name it."""
     if other.owner_id is None and other.group_id is None:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -67,10 +68,10 @@ def read(file: Path, into: Path | None = None) -> Manifest:
     """Reads it through and checks every byte; writes its files into a folder where one is given. Raises BadArchive."""
     try:
         text, digests = _read(file, into)
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:  # tarfile lets some through
         raise BadArchive(f"{file.name} is damaged, or it is no backup: {error}.") from None
     manifest = _manifest(file, text)
-    if digests != {name: dict(told) for name, told in manifest.files.items()}:
+    if digests != manifest.files:
         raise BadArchive(f"{file.name} is damaged: its files are not the ones that were packed.")
     return manifest
 
@@ -107,6 +108,8 @@ def _read(file: Path, into: Path | None) -> tuple[bytes, dict[str, dict[str, Any
             if member.name == MANIFEST:
                 text = content.read(MOST_WORDS)
                 continue
+            if into and member.size > shutil.disk_usage(into.parent).free:  # a few bytes can unpack to any size
+                raise BadArchive(f"{file.name} holds “{member.name[:80]}”, for which the disk has no room.")
             source = Hashed(content)
             with _target(into, member.name) as target:
                 while chunk := source.read(CHUNK):
@@ -140,9 +143,9 @@ def _manifest(file: Path, text: bytes) -> Manifest:
         told = json.loads(text)
         if told["format"] > FORMAT:
             raise BadArchive(f"{file.name} was made by a newer Stepstream ({told['version']}): update this one first.")
-        facts = (str(told["made_at"]), str(told["version"]), str(told["database"]), tuple(told["migrations"]))
+        facts = (str(told["made_at"]), str(told["version"]), str(told["database"]), tuple(map(str, told["migrations"])))
         return Manifest(*facts, files=dict(told["files"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BadArchive(
             f"{file.name} is damaged, or it is no backup: its manifest is not there or not whole."
         ) from None

@@ -135,6 +135,7 @@ ENGINE = {
     "INLINE_BYTES": 256 * 1024,  # an object's larger values become files beside the database
     "DATA_BYTES": number("ENGINE_DATA_BYTES", 16 * 1024 * 1024),  # of one output or input, as JSON
     "LOG_BYTES": number("ENGINE_LOG_BYTES", 10 * 1024 * 1024),  # of the lines that one execution writes
+    "FAMILY": number("ENGINE_FAMILY", 1_000),  # children below one execution that live at once, all levels together
     "STEPS": number("ENGINE_STEPS", 10_000),  # that one execution starts, attempts included
 }
 

@@ -129,6 +129,7 @@ class WorkflowExecution(models.Model):
             models.Index("retry_of", condition=Q(retry_of__isnull=False), name="execution_retry_of"),
             models.Index("failure_of", condition=Q(failure_of__isnull=False), name="execution_failure_of"),
             models.Index("root", condition=Q(root__isnull=False), name="execution_root"),
+            models.Index("root", condition=LIVE & Q(root__isnull=False), name="execution_root_live"),
             models.Index("parent", "parent_node", condition=LIVE & CHILD, name="execution_child_live"),
             models.Index(
                 "parent",

@@ -503,3 +503,26 @@ async def test_what_is_being_deleted_is_not_repaired(engine_room: Worker) -> Non
     await WorkflowExecution.objects.filter(pk=number).aupdate(owner="retention")
     with pytest.raises(WorkflowExecutionError, match="being deleted"):
         await sync_to_async(WorkflowEngine().repair)(number, Repair())
+
+
+async def test_a_loop_in_loops_has_no_more_children_at_once_than_a_family_may(
+    engine_room: Worker, settings: Any
+) -> None:
+    settings.ENGINE = {**settings.ENGINE, "FAMILY": 5}
+    inner = node("inner", "test_each", parallel=50)
+    nodes = [node("each", "test_each", parallel=50), node("list", "test_add", add={"items": [1, 2, 3]}), inner]
+    definition = drawn([*nodes, node("item", "test_count")], "each:each>list", "list>inner", "inner:each>item")
+    most = 0
+
+    def look() -> bool:
+        nonlocal most
+        most = max(most, WorkflowExecution.objects.live().filter(root__isnull=False).count())
+        return WorkflowExecution.objects.roots().live().exists()
+
+    number = await submit(definition, {"items": list(range(8))})
+    while await sync_to_async(look)():
+        await asyncio.sleep(0.01)
+    found = await until(number, "completed")
+    assert [len(item["items"]) for item in found.output_data["items"]] == [3] * 8
+    assert await WorkflowExecution.objects.filter(root=number).acount() == 8 + 8 * 3
+    assert most <= 5 + 5, "five, and one for each step that would otherwise have none"

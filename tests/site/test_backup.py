@@ -281,6 +281,49 @@ def test_what_cannot_be_trusted_is_refused_and_nothing_changes(data: Path, archi
     assert not (data.parent / "outside").exists()
 
 
+def packed(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for info, content in members:
+            tar.addfile(info, io.BytesIO(content) if content else None)
+    return buffer.getvalue()
+
+
+def member(name: str, content: bytes = b"", size: int | None = None, kind: bytes = tarfile.REGTYPE) -> Any:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = len(content) if size is None else size, kind
+    return info, content
+
+
+def manifest(**told: Any) -> Any:
+    whole = {"format": 1, "made_at": "x", "version": "1", "database": "sqlite", "migrations": [], "files": {}, **told}
+    return member(MANIFEST, json.dumps(whole).encode())
+
+
+FORGED = {
+    "a deep manifest": packed(member(MANIFEST, b"[" * 100_000)),
+    "a manifest of digits": packed(member(MANIFEST, b'{"format": ' + b"9" * 5_000 + b"}")),
+    "files that are numbers": packed(member("a", b"1"), manifest(files={"a": 1})),
+    "files that are null": packed(member("a", b"1"), manifest(files={"a": None})),
+    "files that are text": packed(member("a", b"1"), manifest(files={"a": "bytes"})),
+    "migrations that are lists": packed(member("db.sqlite3"), manifest(migrations=[[1], {}])),
+    "more than the disk holds": gzip.compress(member("blobs/1/x", size=2**60)[0].tobuf(tarfile.GNU_FORMAT)),
+    "a pipe": packed(member("db.sqlite3", kind=tarfile.FIFOTYPE)),
+    "a device": packed(member("db.sqlite3", kind=tarfile.CHRTYPE)),
+    "a file as a folder": packed(member("blobs", b"1"), member("blobs/1", b"2"), manifest()),
+}
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_what_somebody_has_forged_is_refused_and_leaves_nothing(tmp_path: Path, how: str) -> None:
+    data, archive = tmp_path / "var", tmp_path / "forged.tar.gz"
+    data.mkdir()
+    archive.write_bytes(FORGED[how])
+    with pytest.raises((BadArchive, OSError)):
+        restoring.unpack(archive, data, "sqlite", set())
+    assert not list(data.iterdir())
+
+
 def test_a_file_that_is_not_there_is_named(data: Path, tmp_path: Path) -> None:
     done = manage(data, "restore", str(tmp_path / "nowhere.tar.gz"))
     assert done.returncode == 1 and "nowhere.tar.gz was not restored: No such file" in done.stderr

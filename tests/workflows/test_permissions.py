@@ -7,12 +7,13 @@ from typing import Any, get_args
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.db.models import ProtectedError
+from django.test import Client
 
 from executions.engine import WorkflowEngine
 from executions.models import WorkflowExecution
 from tests.conftest import CHAIN
 from workflows.models import Workflow
-from workflows.permissions import Verb, can, may_start, shows, visible, visible_to
+from workflows.permissions import Verb, can, may_start, shows, startable, visible, visible_to
 
 pytestmark = pytest.mark.django_db
 
@@ -147,3 +148,40 @@ def test_what_names_another_is_shown_only_where_all_its_viewers_may_see_that(
     told = {(one.name, other.name) for one in workflows.values() for other in workflows.values() if shows(one, other)}
     assert {("own", "shared"), ("team's", "shared"), ("shared", "ownerless")} <= told
     assert not {("shared", "own"), ("ownerless", "own"), ("own", "stranger's")} & told
+
+
+def test_what_a_workflow_may_be_set_to_start_both_its_owner_and_who_chooses_may_see(
+    workflows: dict[str, Workflow], people: dict[str, Any], bob: User
+) -> None:
+    workflows["bob's"] = Workflow.objects.create(name="bob's", owner=bob)
+    for workflow in workflows.values():
+        for user in people.values():
+            offered = set(startable(user, workflow))
+            assert offered == {other for other in visible_to(user) if may_start(workflow, other)}
+
+
+def test_a_member_cannot_choose_their_own_workflow_for_the_failures_of_another_persons(
+    workflows: dict[str, Workflow], bob: User, as_bob: Client
+) -> None:
+    own, shared = Workflow.objects.create(name="bob's", owner=bob), workflows["shared"]
+    path = f"/workflows/{shared.pk}/about/"
+    assert "bob&#x27;s" not in as_bob.get(path).content.decode()
+    form = {"name": "shared", "max_parallel": 8, "concurrency_per_key": 1, "priority": 0}
+    assert as_bob.post(path, {**form, "on_failure": own.pk}).status_code == 422
+    assert as_bob.post(path, {**form, "on_failure": workflows["ownerless"].pk}).status_code == 303
+    shared.refresh_from_db()
+    assert shared.on_failure == workflows["ownerless"]
+
+
+def test_what_was_chosen_before_stays_and_can_be_taken_away(
+    workflows: dict[str, Workflow], alice: User, charlie: User, as_alice: Client
+) -> None:
+    shared, team = workflows["shared"], workflows["team's"].group
+    chosen = Workflow.objects.create(name="charlie's", owner=charlie, group=team)
+    Workflow.objects.filter(pk=shared.pk).update(on_failure=chosen)
+    path = f"/workflows/{shared.pk}/about/"
+    form = {"name": "renamed", "max_parallel": 8, "concurrency_per_key": 1, "priority": 0}
+    assert as_alice.post(path, {**form, "on_failure": chosen.pk}).status_code == 303
+    assert as_alice.post(path, {**form, "on_failure": ""}).status_code == 303
+    shared.refresh_from_db()
+    assert (shared.name, shared.on_failure) == ("renamed", None)
