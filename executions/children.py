@@ -92,7 +92,8 @@ def _keep(row: WorkflowExecution) -> None:
         with transaction.atomic():
             large.insert(row)
     except (TooLarge, NotWritten) as error:
-        raise Refusal(f"Item {(row.item_index or 0) + 1:,} cannot begin. {error}") from None
+        which = f"Item {(row.item_index or 0) + 1:,}" if row.body else "What it calls"
+        raise Refusal(f"{which} cannot begin. {error}") from None
 
 
 def _child(parent: WorkflowExecution, order: Order) -> WorkflowExecution:
