@@ -65,9 +65,7 @@ def rerun_execution(
     idempotency_key: Key = KEY,
 ) -> Any:
     """A new execution of the same version: as it was, on another input, or from a step."""
-    execution = execution_for(request, execution_id, "run")
-    if execution.version.is_draft and not can(user_of(request), "edit", execution.workflow):
-        raise PermissionDenied(f"Execution {execution_id} ran a draft: that is for those who may edit the workflow.")
+    _again(request, execution_id)
     how: dict[str, Any] = {"from_node": body.from_node, "idempotency_key": idempotency_key or None}
     new = WorkflowEngine().run_again(execution_id, body.input_data, by=user_of(request), **how)
     response["Location"] = address_of(request, new)
@@ -77,10 +75,17 @@ def rerun_execution(
 @router.post("/{int:execution_id}/repair", response={202: ExecutionResultResponse, **REFUSALS, **CONFLICT})
 def repair_execution(request: HttpRequest, execution_id: int, body: RepairRequest = AS_IT_IS) -> Any:
     """Lets a failed execution go on: its failed step runs once more, on another input, or gets its output from you."""
-    execution_for(request, execution_id, "run")
+    _again(request, execution_id)
     repair = Repair(body.node, body.reason, body.input_data, body.output_data, body.handle)
     WorkflowEngine().repair(execution_id, repair, by=user_of(request))
     return Status(202, result_of(execution_id))
+
+
+def _again(request: HttpRequest, execution_id: int) -> None:
+    """Raises Http404 or PermissionDenied."""
+    execution = execution_for(request, execution_id, "run")
+    if execution.version.is_draft and not can(user_of(request), "edit", execution.workflow):
+        raise PermissionDenied(f"Execution {execution_id} ran a draft: that is for those who may edit the workflow.")
 
 
 def _steered(execution: WorkflowExecution) -> Any:

@@ -20,7 +20,7 @@ from executions.planner import State
 from executions.repair import ways_of
 from executions.repair_form import RepairForm
 from executions.scene import scene
-from executions.views.record import execution_for, require, state_of
+from executions.views.record import again, execution_for, require, state_of
 from workflows.errors import InputError, WorkflowExecutionError
 from workflows.views.record import see_other
 from workflows.words import as_json
@@ -33,7 +33,7 @@ Context = dict[str, Any]
 def repair(request: HttpRequest, execution_id: int) -> HttpResponse:
     """?node=work: that step; without it, the one by which it failed."""
     execution = execution_for(request, execution_id)
-    require(request, execution.workflow)
+    require(request, execution.workflow, again(execution))
     state = state_of(execution)
     node_id = _step(request, execution, state)
     blueprint = blueprint_for(execution)

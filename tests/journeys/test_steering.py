@@ -150,4 +150,4 @@ def test_items_are_counted_while_they_run(server: Server, page: Page) -> None:
     page.get_by_role("link", name="12 of 12 items", exact=True).click()
     expect(page.get_by_role("heading", name="Items of For each")).to_be_visible()
     page.get_by_role("table").get_by_role("link").first.click()
-    expect(page.get_by_text("Item 0 of “For each” in")).to_be_visible()
+    expect(page.get_by_text("Item 1 of “For each” in")).to_be_visible()
