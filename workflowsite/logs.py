@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 
 from executions.tracing import current_execution
@@ -10,6 +11,9 @@ from executions.tracing import current_execution
 CARRIED = ("execution", "incident", "node", "attempt", "worker", "took_ms", "status_code")
 
 TRACEBACK_LENGTH = 4000
+
+#: Addresses that let one in: what broke there is logged, and who reads the log must not be able to go there.
+KEYS = re.compile(r"(/(?:callbacks/[^/\s]+/[^/\s]+|welcome/[^/\s]+)/)[^/\s]+")
 
 
 class KeyValueFormatter(logging.Formatter):
@@ -22,9 +26,9 @@ class KeyValueFormatter(logging.Formatter):
         facts["execution"] = current_execution.get()
         facts["incident"] = getattr(getattr(record, "request", None), "incident", None)  # quoted on the visitor's page
         facts |= {name: getattr(record, name) for name in CARRIED if getattr(record, name, None) is not None}
-        facts["message"] = record.getMessage()
+        facts["message"] = KEYS.sub(r"\1…", record.getMessage())
         if record.exc_info:
-            facts["traceback"] = _tail(self.formatException(record.exc_info))
+            facts["traceback"] = _tail(KEYS.sub(r"\1…", self.formatException(record.exc_info)))
         return " ".join(f"{name}={_value(value)}" for name, value in facts.items() if value is not None)
 
 

@@ -33,3 +33,18 @@ def test_a_traceback_stays_in_the_line() -> None:
         told = line("failed", exc_info=sys.exc_info())
     assert "\n" not in told
     assert "ValueError: no" in told
+
+
+def test_an_address_that_lets_one_in_is_not_repeated() -> None:
+    told = line("Internal Server Error: /callbacks/12/call/0a1b2c3d/")
+    assert "0a1b2c3d" not in told and "/callbacks/12/call/…/" in told
+    assert "s3cret" not in line("Internal Server Error: /welcome/MQ/s3cret/")
+    try:
+        raise ValueError("at /callbacks/12/call/0a1b2c3d/")
+    except ValueError:
+        assert "0a1b2c3d" not in line("failed", exc_info=sys.exc_info())
+
+
+def test_other_addresses_are_told_whole() -> None:
+    assert "/executions/12/waits/call/" in line("Internal Server Error: /executions/12/waits/call/")
+    assert "/callbacks/" in line("callbacks live at /callbacks/ and nowhere else")
