@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -267,7 +267,7 @@ def test_children_are_told_to_stop_without_reading_what_they_were_given(db: None
     make_row = partial(WorkflowExecution.objects.create, workflow=workflow, version=workflow.published)
     parent = make_row()
     first, second = (make_row(parent=parent, root=parent, parent_node="a", item_index=index) for index in range(2))
-    with CaptureQueriesContext(connection) as asked:
+    with transaction.atomic(), CaptureQueriesContext(connection) as asked:
         assert children.pause(parent.pk, None, paused=True) == {first.pk, second.pk}
         assert children.cancel(parent.pk) == set()
     assert not [query for query in asked if '"input_data"' in query["sql"]]
