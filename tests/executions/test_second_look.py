@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -259,3 +259,18 @@ def test_children_that_end_together_nudge_their_parent_once(db: None) -> None:
     parent.refresh_from_db()
     assert parent.nudges == 1 and parent.due_at <= timezone.now()
     assert set().union(*(unit.woken for unit in units)) == {parent.pk}
+
+
+def test_children_are_told_to_stop_without_reading_what_they_were_given(db: None) -> None:
+    workflow = published(chain(node("a")))
+    assert workflow.published
+    make_row = partial(WorkflowExecution.objects.create, workflow=workflow, version=workflow.published)
+    parent = make_row()
+    first, second = (make_row(parent=parent, root=parent, parent_node="a", item_index=index) for index in range(2))
+    with transaction.atomic(), CaptureQueriesContext(connection) as asked:
+        assert children.pause(parent.pk, None, paused=True) == {first.pk, second.pk}
+        assert children.cancel(parent.pk) == set()
+    assert not [query for query in asked if '"input_data"' in query["sql"]]
+    for child in (first, second):
+        child.refresh_from_db()
+        assert child.status == "cancelled" and child.paused_at
