@@ -487,3 +487,15 @@ def test_a_step_without_run_says_so() -> None:
 
     with pytest.raises(TypeError, match="Empty has no run"):
         Empty(base.Config()).run(None)  # type: ignore[arg-type]
+
+
+def test_a_for_each_without_steps_for_its_items_is_a_warning() -> None:
+    nodes = [{"id": "each", "type": "for_each"}, {"id": "item", "type": "default"}]
+    edge = {"source": "each", "target": "item"}
+
+    def told(handle: str) -> list[tuple[str, str]]:
+        graph = parse({"nodes": nodes, "edges": [{**edge, "sourceHandle": handle}]})
+        return [(problem.code, problem.level) for problem in steps.problems(graph)]
+
+    assert told("done") == [("graph.no_body", "warning")]
+    assert told("each") == []

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from workflows.errors import Problem
-from workflows.graph import ERROR, OUT, Graph, Node
+from workflows.graph import EACH, ERROR, OUT, Graph, Node
 from workflows.policy import Policy, policy_of
 from workflows.steps.ai import AI
 from workflows.steps.approval import Approval
@@ -84,6 +84,10 @@ def problems(graph: Graph) -> list[Problem]:
     if len(graph.nodes) > 1 and not graph.edges:
         text = "No step is connected: all of them start at once."
         found.append(Problem("graph.no_edges", text, level="warning"))
+    for node in graph.nodes.values():
+        if EACH in kind_of(node).handles and node.id not in graph.bodies:
+            text = f"“{node.label}” has no steps behind “each item”, so nothing is done with its items."
+            found.append(Problem("graph.no_body", text, node.id, level="warning"))
     return sorted(found, key=lambda problem: problem.level)
 
 
