@@ -45,8 +45,8 @@ class AboutForm(forms.ModelForm):
             "group": "Shared with",
             "max_parallel": "Steps at the same time",
             "concurrency": "Executions at the same time",
-            "concurrency_key": "Count apart by",
-            "concurrency_per_key": "Of each at the same time",
+            "concurrency_key": "Group executions by",
+            "concurrency_per_key": "Of one group at the same time",
             "on_failure": "Start this workflow",
             "keep_days": "Days to keep executions",
         }
@@ -57,9 +57,9 @@ class AboutForm(forms.ModelForm):
             "max_parallel": "How many steps of one execution may run at once; 1 is strictly one after another.",
             "time_zone": "What its dates mean, such as Europe/Berlin. Empty: the time zone of the installation.",
             "concurrency": "How many may be under way, waits included; the others wait their turn. Empty: no limit.",
-            "concurrency_key": "A place in the input, such as customer.id: the next number then holds for each "
-            "value of it. Empty: nothing is counted apart.",
-            "concurrency_per_key": "How many executions with the same value may be under way.",
+            "concurrency_key": "A place in the input, such as customer.id: executions with the same value there "
+            "are one group. Empty: no groups.",
+            "concurrency_per_key": "How many executions of one group may be under way.",
             "priority": "Of those that are due, workers take the more urgent ones first.",
             "on_failure": "It gets the error, which execution it was, and its input. Tries of a draft do not count.",
         }

@@ -443,7 +443,7 @@ ANSWER = {"approved": True, "by": "alice", "values": {"sum": 3}, "comment": "fin
 def test_approval_asks_and_leaves_by_what_was_decided() -> None:
     fields = [{"name": "sum", "type": "number"}]
     outcome, _ = run("approval", {}, title="Pay?", message="M", people=["a"], groups=["g"], fields=fields, due=2)
-    assert outcome.reason == "approval: Pay?" and outcome.until is not None and not outcome.callback
+    assert outcome.reason == "Pay?" and outcome.until is not None and not outcome.callback
     assert timedelta(hours=1) < outcome.until - datetime.now(UTC) <= timedelta(hours=2)
     assert (outcome.ask.title, outcome.ask.people, outcome.ask.groups) == ("Pay?", ["a"], ["g"])
     assert outcome.ask.fields[0]["name"] == "sum" and json.dumps(outcome.ask.fields)

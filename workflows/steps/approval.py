@@ -43,8 +43,7 @@ class Approval(base.Step[Config]):
             people=config.people,
             groups=config.groups,
         )
-        reason = f"approval: {config.title}" if config.title else "approval"
-        return base.Wait(until=due_at(ctx.now, config), reason=reason, ask=ask)
+        return base.Wait(until=due_at(ctx.now, config), reason=config.title, ask=ask)
 
     def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
         """`answer`: {"approved": bool, "by", "values", "comment"}, as executions/answering.py makes it."""
