@@ -22,6 +22,7 @@ from tests.executions.questions import asking, awaiting_a_call
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
+STEP = "work"  # the one that the fixtures wait at
 
 CALLED = drawn([node("call", "callback"), node("a"), node("late")], "call>a", "call:expired>late")
 
@@ -151,13 +152,13 @@ def test_whatever_is_wrong_with_an_address_the_answer_is_the_same(workflow: Work
         good.replace(token, token + "0"),
         good.replace(token, token.upper()),
         good.replace(token, "é" * 64),
-        good.replace("/work/", "/in/"),
+        good.replace(f"/{STEP}/", "/in/"),
         good.replace(f"/{wait.execution_id}/", f"/{other.execution_id}/"),
         good.replace(f"/{wait.execution_id}/", "/987654/"),
         good.replace(f"/{wait.execution_id}/", f"/{10**40}/"),
-        good.replace("/work/", f"/{'x' * 500}/"),
-        good.replace("/work/", "/wo%00rk/"),
-        good.replace("/work/", "/wo rk/"),
+        good.replace(f"/{STEP}/", f"/{'x' * 500}/"),
+        good.replace(f"/{STEP}/", "/wo%00rk/"),
+        good.replace(f"/{STEP}/", "/wo rk/"),
     ]
     answers = {(response.status_code, response.content) for response in (Client().post(url) for url in wrong)}
     assert len(answers) == 1 and answers.pop()[0] == 404
@@ -186,9 +187,7 @@ def test_the_address_is_bound_to_the_servers_secret(wait: ExecutionWait, setting
 
 def test_a_repaired_step_gets_another_address(wait: ExecutionWait) -> None:
     before = address(wait)
-    ExecutionLog.objects.create(
-        execution=wait.execution, seq=5, kind="repaired", node="work", at=timezone.now(), data={}
-    )
+    ExecutionLog.objects.create(execution=wait.execution, seq=5, kind="repaired", node=STEP, at=timezone.now(), data={})
     assert address(wait) != before
     assert Client().post(before, b"{}", content_type="application/json").status_code == 404
     assert post(wait).status_code == 202

@@ -21,6 +21,7 @@ from workflows.graph import parse
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db
+STEP = "work"  # the one that the fixtures wait at
 
 
 def url(wait: ExecutionWait) -> str:
@@ -126,7 +127,7 @@ def test_what_asks_nobody_has_no_page(workflow: Workflow, as_alice: Client) -> N
     ExecutionWait.objects.update(kind="time")
     assert as_alice.get(url(wait)).status_code == 404
     assert as_alice.get(f"/executions/{wait.execution_id}/waits/none/").status_code == 404
-    assert as_alice.get(f"/executions/{10**30}/waits/work/").status_code == 404
+    assert as_alice.get(f"/executions/{10**30}/waits/{STEP}/").status_code == 404
     assert as_alice.get(f"/executions/{wait.execution_id}/waits/wo%00rk/").status_code == 404
     assert as_alice.get(f"/executions/{wait.execution_id}/waits/{'w' * 3_000}/").status_code == 404
     assert as_alice.put(url(wait)).status_code == 405
@@ -228,7 +229,7 @@ def test_fields_that_somebody_broke_by_hand_are_not_asked(workflow: Workflow, as
 
 def test_the_address_of_a_callback_is_for_who_may_run(workflow: Workflow, as_bob: Client, owner: User) -> None:
     wait = awaiting_a_call(workflow)
-    assert f"http://testserver/callbacks/{wait.execution_id}/work/" in text(as_bob.get(show(wait)))
+    assert f"http://testserver/callbacks/{wait.execution_id}/{STEP}/" in text(as_bob.get(show(wait)))
     assert "/callbacks/" in text(as_bob.get(url(wait)))
     assert as_bob.post(url(wait), decision(wait)).status_code == 403
 
