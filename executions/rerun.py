@@ -73,4 +73,4 @@ def _made(entry: Entry) -> dict[str, Any] | None:
 def _reaches_out(blueprint: Blueprint, node_id: str) -> bool:
     """Itself, or a step that runs for each of its items."""
     inside = {node_id, *blueprint.whole.bodies.get(node_id, ())}
-    return any(steps.kind_of(blueprint.whole.nodes[one]).effects == "outside" for one in inside)
+    return any(steps.reaches_out(blueprint.whole.nodes[one]) for one in inside)

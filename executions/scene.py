@@ -170,7 +170,7 @@ def _kept(graph: Graph, state: State) -> Kept:
     later = [node_id for node_id in graph.nodes if node_id not in state.nodes]
     labels = tuple(graph.nodes[node_id].label for node_id in again if node_id in graph.nodes)
     coming = [graph.nodes[node_id] for node_id in (*again, *later) if node_id in graph.nodes]
-    outside = tuple(node.label for node in coming if steps.kind_of(node).effects == "outside")
+    outside = tuple(node.label for node in coming if steps.reaches_out(node))
     return Kept(state.steps_done, labels, len(later), outside)
 
 

@@ -38,23 +38,26 @@ def _all() -> list[Choice]:
 
 
 def _choice(kind: type[AnyStep]) -> Choice:
-    return Choice(kind.kind, kind.kind, kind.label, kind.help, kind.icon, kind.start, kind.effects == "outside")
+    return Choice(kind.kind, kind.kind, kind.label, kind.help, kind.icon, kind.start, _is_outside(kind, kind.start))
 
 
 def _presets(kind: type[AnyStep]) -> list[Choice]:
-    about = (kind.icon, kind.effects == "outside")
     return [
         Choice(
             f"{kind.kind}:{preset.label}",
             kind.kind,
             preset.label,
             f"{kind.label} step",
-            about[0],
+            kind.icon,
             preset.config,
-            about[1],
+            _is_outside(kind, preset.config),
         )
         for preset in kind.presets
     ]
+
+
+def _is_outside(kind: type[AnyStep], config: Mapping[str, Any]) -> bool:
+    return kind.effects_of(config) == "outside"
 
 
 def _rank(choice: Choice, words: list[str]) -> int | None:

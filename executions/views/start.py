@@ -156,4 +156,4 @@ def _page(
 
 def planned(node: Node) -> Context:
     kind = step_kinds.kind_of(node)
-    return {"label": node.label, "kind": kind.label, "icon": kind.icon, "is_outside": kind.effects == "outside"}
+    return {"label": node.label, "kind": kind.label, "icon": kind.icon, "is_outside": step_kinds.reaches_out(node)}

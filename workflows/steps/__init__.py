@@ -97,6 +97,11 @@ def handles_of(node: Node) -> tuple[str, ...]:
     return (*own, ERROR) if policy_of(node.data).on_failure == ERROR and ERROR not in own else own
 
 
+def reaches_out(node: Node) -> bool:
+    """Whether it does something outside, such as sending a mail."""
+    return kind_of(node).effects_of(node.data) == "outside"
+
+
 def onward(node: Node) -> str:
     """By which the line goes on where nobody chose a handle: what comes after all items, else the first."""
     handles = handles_of(node)

@@ -6,16 +6,19 @@ out as an outcome. To add a kind, copy a neighbour in this folder.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NoReturn, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from workflows.errors import WorkflowStepError
 from workflows.graph import OUT
 
 RESERVED = frozenset({"label", "notes", "policy"})
+Effects = Literal["none", "outside"]
 
 
 class Config(BaseModel):
@@ -29,10 +32,32 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step ended. `output` is a JSON object; it leaves by `handle`."""
+    """The step ended. `output` is a JSON object; it leaves by `handle`. `usage`: what it spent, where it did."""
 
     output: Mapping[str, Any] = field(default_factory=dict)
     handle: str = OUT
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a language model took: tokens in and out, and its price in US dollars where that is known."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+    model: str = ""
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A budget is spent: the execution pauses before this step, which begins again when somebody resumes it."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +111,38 @@ class Call:
     given: Mapping[str, Any]
 
 
-Outcome = Done | Wait | Each | Call
+Outcome = Done | Pause | Wait | Each | Call
+
+
+class Files(Protocol):
+    """The files of one workflow, and of no other. A path is relative, such as reports/2026.csv.
+
+    Each raises WorkflowStepError where the path leaves the workflow's area, or there is no such file. They read and
+    write a disk: from a coroutine, call them by asyncio.to_thread.
+    """
+
+    def read(self, path: str) -> bytes: ...
+
+    def save(self, path: str, content: bytes, content_type: str = "") -> dict[str, Any]:
+        """Gives {"file": its path, "name", "size": bytes, "content_type"}: what stands for a file in the data."""
+        ...
+
+    def remove(self, path: str) -> None: ...
+
+    def paths(self, below: str = "") -> list[str]: ...
+
+
+class NoFiles:
+    """Where a step runs outside of any workflow, as in a test of its own."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise WorkflowStepError("This step has no files here: it runs outside of a workflow.", is_permanent=True)
+
+    read = save = remove = paths = _refuse
+
+
+def no_secrets(name: str, host: str) -> str:
+    raise WorkflowStepError(f"There is no secret “{name}” here.", is_permanent=True)
 
 
 @dataclass(slots=True)
@@ -95,7 +151,9 @@ class StepContext:
 
     `input`: the execution's input. `data`: what came along this step's edges, merged. `now`: the time at which the
     attempt began (UTC). `idempotency_key`: the same over retries and crashes; hand it to whatever you call.
-    `time_zone`: what a time without one means in this workflow; empty: that of the installation.
+    `time_zone`: what a time without one means in this workflow; empty: that of the installation. `workflow`: its
+    number. `tokens_left`: of the budget for language models; None where there is none. `reveal`: secret(), from a
+    thread.
     """
 
     input: Mapping[str, Any]
@@ -106,10 +164,22 @@ class StepContext:
     idempotency_key: str
     write: Callable[[str, str], object] = field(default=lambda level, text: None, repr=False)
     time_zone: str = ""
+    workflow: int = 0
+    files: Files = field(default_factory=NoFiles, repr=False)
+    reveal: Callable[[str, str], str] = field(default=no_secrets, repr=False)
+    tokens_left: int | None = None
 
     def log(self, text: str, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
         """Writes one line into the journal; it is on the page within moments, while the step goes on."""
         self.write(level, text)
+
+    async def secret(self, name: str, host: str) -> str:
+        """The value of a secret, to be sent to `host` (“api.example.com”, or “localhost:8080”) and kept nowhere.
+
+        Raises WorkflowStepError where there is none of this name, the workflow may not use it, or it may not go there.
+        From now on it is masked in all that this execution writes.
+        """
+        return await asyncio.to_thread(self.reveal, name, host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +203,8 @@ class Step(Generic[C]):
     presets: ClassVar[tuple[Preset, ...]] = ()
     handles: ClassVar[tuple[str, ...]] = (OUT,)
     start: ClassVar[Mapping[str, Any]] = {}  # the settings of a new one, as the builder adds it
-    effects: ClassVar[Literal["none", "outside"]] = "none"
+    effects: ClassVar[Effects] = "none"
+    literal: ClassVar[frozenset[str]] = frozenset()  # settings in which {{ }} means nothing
     version: ClassVar[int] = 1
     Config: ClassVar[type[Config]] = Config
 
@@ -155,6 +226,11 @@ class Step(Generic[C]):
     def handles_of(cls, data: Mapping[str, Any]) -> tuple[str, ...]:
         """The handles of one step, where they depend on its settings, which may be wrong or not there yet."""
         return cls.handles
+
+    @classmethod
+    def effects_of(cls, data: Mapping[str, Any]) -> Effects:
+        """Whether one step does something outside, where that depends on its settings."""
+        return cls.effects
 
     @classmethod
     def name_of(cls, data: Mapping[str, Any], handle: str) -> str:
