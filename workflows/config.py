@@ -37,7 +37,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One labelled field. `look`: text, long, number, switch, choice, lines, json or rows, or one that the Config names
-    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, hidden). `value` stands in it."""
+    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, secret, hidden). `value` stands in it."""
 
     name: str
     label: str
@@ -225,7 +225,7 @@ def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> An
 def _value(look: str, text: str) -> Any:
     if not text.strip() and (look not in ("text", "long") or not text):
         return MISSING  # emptied: the default again
-    if look in ("text", "long", "choice"):
+    if look in ("text", "long", "choice", "secret"):
         return text
     if look == "lines":
         return [line.strip() for line in text.split("\n") if line.strip()]
