@@ -139,6 +139,12 @@ ENGINE = {
     "STEPS": number("ENGINE_STEPS", 10_000),  # that one execution starts, attempts included
 }
 
+FILES = {
+    "FILE_BYTES": number("FILE_BYTES", 16 * 1024 * 1024),  # of one file of a workflow
+    "WORKFLOW_BYTES": number("FILES_BYTES", 1024 * 1024 * 1024),  # of all files of one workflow
+    "MOST": 10_000,  # of one workflow
+}
+
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
 
 # Words and times
@@ -153,7 +159,9 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "blobs": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "blobs"}},  # never served by URL
+    # These two are never served by URL: the first has large values of executions, the second the files of workflows.
+    "blobs": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "blobs"}},
+    "files": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "files"}},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_ALLOW_ALL_ORIGINS = False
