@@ -22,6 +22,9 @@ class Config(base.Config):
 class Input(base.Step[Config]):
     kind, label, icon = "input", "Input", "input"
     help = "Takes in what the run was started with."
+    group, page = "In and out", "fields.md"
+    gives = "the input; with `field`: `{field: input}`"
+    example = {"fields": [{"name": "text", "label": "Text", "required": True}], "example": {"text": "Good morning"}}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done:
