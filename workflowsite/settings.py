@@ -145,6 +145,11 @@ HTTP_CA_FILE = text("HTTP_CA_FILE")  # certificates of authorities of one's own,
 HTTP_BODY_BYTES = number("HTTP_BODY_BYTES", 10 * 1024 * 1024)  # of one answer, unpacked
 HTTP_CONNECT_SECONDS = number("HTTP_CONNECT_SECONDS", 10)  # to find a host and connect to it
 HTTP_SECONDS = number("HTTP_SECONDS", 300)  # the longest that a request may take in all
+FILES = {
+    "FILE_BYTES": number("FILE_BYTES", 16 * 1024 * 1024),  # of one file of a workflow
+    "WORKFLOW_BYTES": number("FILES_BYTES", 1024 * 1024 * 1024),  # of all files of one workflow
+    "MOST": 10_000,  # of one workflow
+}
 
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
 
@@ -160,7 +165,9 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "blobs": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "blobs"}},  # never served by URL
+    # These two are never served by URL: the first has large values of executions, the second the files of workflows.
+    "blobs": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "blobs"}},
+    "files": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "files"}},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_ALLOW_ALL_ORIGINS = False
