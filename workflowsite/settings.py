@@ -139,6 +139,9 @@ ENGINE = {
     "STEPS": number("ENGINE_STEPS", 10_000),  # that one execution starts, attempts included
 }
 
+# Language models, for ai steps that name no secret: these keys go to the provider's own address and nowhere else
+AI_KEYS = {"openai": text("OPENAI_API_KEY"), "anthropic": text("ANTHROPIC_API_KEY")}
+
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
 
 # Words and times
