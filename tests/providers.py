@@ -23,7 +23,7 @@ ANTHROPIC_STOPS = {"stop": "end_turn", "length": "max_tokens", "content_filter":
 
 @dataclass(frozen=True)
 class Reply:
-    """`pieces`: what is said, in so many parts. `body`: sent as it is in place of a stream. `hold_at`: before this piece
+    """`pieces`: what is said, in so many parts. `body`: sent as it is, and no stream. `hold_at`: before this piece
     it waits until `release()`. `cut_at`: before this piece the connection is dropped; `end_at`: the stream just ends
     there. `error_at`: there an error comes in the stream. `raw_at`: there bytes come that are none of the format."""
 

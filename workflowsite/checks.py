@@ -2,11 +2,14 @@
 
 import ipaddress
 import sqlite3
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, register
+
+from workflows.outward import rules
 
 
 @register()
@@ -36,6 +39,28 @@ def sqlite_can_answer(app_configs: Any, **kwargs: Any) -> list[Error]:
         return []
     hint = "Use a Python that is built with a newer SQLite, or PostgreSQL (DATABASE_URL)."
     return [Error(f"SQLite {sqlite3.sqlite_version} has no RETURNING; 3.35 is needed.", hint, id="site.E003")]
+
+
+@register()
+def allowed_addresses_can_be_read(app_configs: Any, **kwargs: Any) -> list[Error]:
+    try:
+        rules(tuple(settings.HTTP_ALLOW))
+    except ValueError as error:
+        hint = "For example HTTP_ALLOW=10.1.0.0/16:443,127.0.0.1:11434"
+        return [Error(f"HTTP_ALLOW: {error}", hint, id="site.E010")]
+    return []
+
+
+@register()
+def authorities_can_be_read(app_configs: Any, **kwargs: Any) -> list[Error]:
+    if not settings.HTTP_CA_FILE:
+        return []
+    try:
+        ssl.create_default_context().load_verify_locations(cafile=settings.HTTP_CA_FILE)
+    except OSError as error:  # what is no certificate, too
+        hint = "It takes the path of a file with certificates in PEM format."
+        return [Error(f"HTTP_CA_FILE={settings.HTTP_CA_FILE} cannot be read: {error}.", hint, id="site.E011")]
+    return []
 
 
 def _is_loopback(host: str) -> bool:

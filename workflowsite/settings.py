@@ -142,6 +142,13 @@ ENGINE = {
 # Language models, for ai steps that name no secret: these keys go to the provider's own address and nowhere else
 AI_KEYS = {"openai": text("OPENAI_API_KEY"), "anthropic": text("ANTHROPIC_API_KEY")}
 
+# What steps may reach by HTTP; docs/http.md says more
+HTTP_ALLOW = words("HTTP_ALLOW")  # addresses inside that they may call: 10.1.0.0/16:443, 127.0.0.1:11434, [fd00::]/8:*
+HTTP_CA_FILE = text("HTTP_CA_FILE")  # certificates of authorities of one's own, beside the public ones
+HTTP_BODY_BYTES = number("HTTP_BODY_BYTES", 10 * 1024 * 1024)  # of one answer, unpacked
+HTTP_CONNECT_SECONDS = number("HTTP_CONNECT_SECONDS", 10)  # to find a host and connect to it
+HTTP_SECONDS = number("HTTP_SECONDS", 300)  # the longest that a request may take in all
+
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
 
 # Words and times

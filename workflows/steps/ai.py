@@ -10,7 +10,8 @@ from typing import Any
 from django.conf import settings
 from pydantic import Field, ValidationInfo, field_validator
 
-from workflows.errors import InputError, WorkflowStepError
+from workflows.errors import AddressRefused, InputError, WorkflowStepError
+from workflows.outward import check_url
 from workflows.steps import base
 from workflows.steps.language import shape
 from workflows.steps.language.endpoint import MOCK, Endpoint, endpoint, split
@@ -98,9 +99,13 @@ class Config(base.Config):
     @field_validator("base_url")
     @classmethod
     def _found(cls, base_url: str, others: ValidationInfo) -> str:
-        if "model" in others.data:
-            endpoint(others.data["model"], base_url)
-        return base_url
+        try:
+            url = str(check_url(base_url)) if base_url else ""
+            if "model" in others.data:
+                endpoint(others.data["model"], url)
+        except (AddressRefused, ValueError) as error:
+            raise ValueError(f"Server address: {error}") from None
+        return url
 
 
 class AI(base.Step[Config]):
@@ -134,9 +139,7 @@ class AI(base.Step[Config]):
         question = self._question(ctx)
         asking = await asyncio.to_thread(_asking)
         ctx.log(f"Asking {found.name} at {found.host}: {_short(self.config.prompt)}")
-        answer = await asking.ask(
-            question, found, key=key, transport=asking.transport(), log=ctx.log, tokens_left=ctx.tokens_left
-        )
+        answer = await asking.ask(question, found, key=key, log=ctx.log, tokens_left=ctx.tokens_left)
         ctx.log(f"Answered: {as_words(answer.usage)}")
         return base.Done(self._output(ctx, answer.text, answer.value), usage=answer.usage)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import httpx2
 from anthropic import AsyncAnthropic
+from django.conf import settings
 from genai_prices import calc_price
 from openai import AsyncOpenAI
 from pydantic_ai.direct import model_request_stream
@@ -42,6 +42,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
+from workflows.client import client2
 from workflows.errors import InputError, WorkflowStepError
 from workflows.steps.base import Usage
 from workflows.steps.language import refusals, shape
@@ -51,7 +52,6 @@ from workflows.steps.language.question import Answer, Question, added
 from workflows.steps.language.wire import STAND_IN, Wire
 from workflows.values import parse
 
-CONNECT_S = 10.0
 MOST_ANSWER = 1_000_000  # characters
 SHAPE = "answer"  # what the schema is called where a model is given it
 Log = Callable[..., None]
@@ -68,16 +68,17 @@ async def ask(
     endpoint: Endpoint,
     *,
     key: str | None,
-    transport: httpx.AsyncBaseTransport,
     log: Log,
     tokens_left: int | None = None,
 ) -> Answer:
     """Raises WorkflowStepError; its details have {"usage"} where an attempt that failed used tokens."""
     asking = _Asking(question, endpoint, log, tokens_left)
-    timeout = httpx2.Timeout(question.timeout_s, connect=min(CONNECT_S, question.timeout_s))
+    connect_s = min(settings.HTTP_CONNECT_SECONDS, question.timeout_s)
+    timeout = httpx2.Timeout(question.timeout_s, connect=connect_s)
     try:
         async with asyncio.timeout(question.timeout_s):
-            async with httpx2.AsyncClient(transport=Wire(transport, key), timeout=timeout) as client:
+            wire = Wire(client2(), key)
+            async with httpx2.AsyncClient(transport=wire, timeout=timeout, trust_env=False) as client:
                 return await asking.answer(await asyncio.to_thread(_model, endpoint, client))
     except TimeoutError as error:
         reason = f"{endpoint.host} did not answer within {question.timeout_s:g} s."
@@ -118,11 +119,10 @@ class _Asking:
         return Answer(text, self.usage, value)
 
     async def _response(self, model: Model) -> ModelResponse:
-        settings = self._settings()
         stream = model_request_stream(
             model,
             self.messages,
-            model_settings=settings,
+            model_settings=self._settings(),
             model_request_parameters=_parameters(self.question, self.endpoint),
             instrument=False,
         )
@@ -140,13 +140,13 @@ class _Asking:
         return answer
 
     def _settings(self) -> ModelSettings:
-        settings = ModelSettings(max_retries=0)
+        wanted = ModelSettings(max_retries=0)
         if self.question.temperature is not None:
-            settings["temperature"] = self.question.temperature
+            wanted["temperature"] = self.question.temperature
         limits = [limit for limit in (self.question.max_tokens, self._left()) if limit is not None]
         if limits:
-            settings["max_tokens"] = min(limits)
-        return settings
+            wanted["max_tokens"] = min(limits)
+        return wanted
 
     def _left(self) -> int | None:
         """Of the budget, after what this attempt has used."""
@@ -173,10 +173,6 @@ class _Asking:
             )
         self.log(f"The answer does not fit, so it is asked again: {reason}", "warning")
         self.messages += [response, ModelRequest(_retold(response, f"This does not fit: {reason}. Answer again."))]
-
-
-def transport() -> httpx.AsyncBaseTransport:
-    return httpx.AsyncHTTPTransport(trust_env=False)
 
 
 def load() -> None:
@@ -267,14 +263,14 @@ def _retold(response: ModelResponse, words: str) -> list[Any]:
 
 
 def _usage(used: RequestUsage, model: str, endpoint: Endpoint) -> Usage:
-    return Usage(used.input_tokens, used.output_tokens, price(used, model, endpoint.base_url), model)
+    return Usage(used.input_tokens, used.output_tokens, price(used, model, endpoint), model)
 
 
-def price(used: RequestUsage, model: str, base_url: str) -> float | None:
-    """In US dollars, where the list of prices has this model at this very address; else nobody knows."""
-    if used.unmeasured_requests or not (used.input_tokens or used.output_tokens):
+def price(used: RequestUsage, model: str, endpoint: Endpoint) -> float | None:
+    """In US dollars, where the provider itself was asked and the list of prices has its model; else nobody knows."""
+    if not endpoint.is_own or used.unmeasured_requests or not (used.input_tokens or used.output_tokens):
         return None
     try:
-        return float(calc_price(used, model, provider_api_url=base_url).total_price)
+        return float(calc_price(used, model, provider_id=endpoint.provider).total_price)
     except (LookupError, ValueError):
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import httpx
+import httpx2
 from pydantic_ai.exceptions import (
     ModelAPIError,
     ModelHTTPError,
@@ -19,7 +19,7 @@ from workflows.errors import WorkflowStepError
 from workflows.steps.base import Usage
 from workflows.steps.language.endpoint import Endpoint
 
-UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 AGAIN = {408, 409, 425, 429}  # and everything from 500: the same request may well be answered later
 MOST_WORDS = 500
 MOST_WAIT_S = 24 * 3600.0  # a server that asks for more means something else
