@@ -15,7 +15,7 @@ from workflowsite.files import sync_folder
 from workflowsite.snapshot import check, stamp
 
 CHECKING, READY, MOVING, ASIDE = "restore-checking", "restore-ready", "restore-moving", "aside"
-FOLDERS = ("blobs", "media")
+FOLDERS = ("blobs", "files", "media")
 
 
 def unpack(archive: Path, data: Path, vendor: str, known_migrations: set[str]) -> Manifest:
