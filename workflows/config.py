@@ -76,6 +76,8 @@ def read(
     made = dict(data)
     for name, info in config.model_fields.items():
         value = _read(info, f"{prefix}{name}", typed, made.get(name))
+        if value is False and looks(info) == "switch" and not isinstance(made.get(name, False), bool):
+            continue  # a switch that is off says nothing about what is neither yes nor no
         if value is MISSING and name in made and made[name] is None:
             continue  # null was written there, and an empty field changes nothing about that
         if value is MISSING or (name not in made and _is_default(info, value)):

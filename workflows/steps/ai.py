@@ -111,7 +111,7 @@ class Config(base.Config):
 class AI(base.Step[Config]):
     kind, label, icon = "ai", "AI", "ai"
     help = "Asks a language model about the data. The mock needs no key."
-    group, gives = "Reach out", "`{\"ai_response\", \"processed_data\"}`"
+    group, gives = "Reach out", '`{"ai_response", "processed_data"}`'
     example = {"prompt": "Sum it up in one sentence."}
     Config = Config
 

@@ -18,7 +18,7 @@ class Callback(base.Step[Config]):
     help = "Waits until another system posts to a one-time address. Expired where it did not in time."
     handles = ("out", "expired")
     group, page = "Wait", "people.md#wait-for-another-system"
-    gives = "the data and `{\"callback\": what was sent}`"
+    gives = 'the data and `{"callback": what was sent}`'
     example = {"due": 1, "due_unit": "hours", "save_as": "payment"}
     Config = Config
 

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from pydantic import BaseModel
@@ -19,6 +20,7 @@ from pydantic.fields import FieldInfo
 from workflows import config
 from workflows.graph import ERROR, parse
 from workflows.steps import AnyStep, config_errors, kinds, problems
+from workflows.templatetags.words import STEP_ICONS
 
 DATA = {"text": "Good morning", "items": ["a", "b"], "number": 7}
 EXPRESSION = "{{ input.text }}"
@@ -50,9 +52,25 @@ class Sample:
 Promise = Callable[[Sample], Iterable[str]]
 
 
+def promise(look: Callable[[Sample], Iterable[str]]) -> Promise:
+    """A kind that breaks while it is looked at has broken the promise too; each sentence comes once."""
+
+    @wraps(look)
+    def kept(sample: Sample) -> list[str]:
+        told: dict[str, None] = {}
+        try:
+            told.update(dict.fromkeys(look(sample)))
+        except Exception as error:
+            told[f"It breaks on what it is given: {error!r:.300}"] = None
+        return list(told)
+
+    return kept
+
+
 # The kind says what it is
 
 
+@promise
 def it_says_what_it_is(sample: Sample) -> Iterator[str]:
     kind = sample.kind
     if kinds().get(kind.kind) is not kind:
@@ -65,10 +83,13 @@ def it_says_what_it_is(sample: Sample) -> Iterator[str]:
         yield f"Its help must be a whole sentence that ends with a full stop; it is “{kind.help}”."
     if not (kind.__doc__ or sys.modules[kind.__module__].__doc__):
         yield f"The module {kind.__module__} needs a docstring that says what the kind is for and what it never does."
+    if kind.icon not in STEP_ICONS:
+        yield f"There is no icon “{kind.icon}”; there is {', '.join(sorted(STEP_ICONS))}."
     if not isinstance(kind.version, int) or kind.version < 1:
         yield "Its version must be a whole number from 1."
 
 
+@promise
 def every_setting_is_explained(sample: Sample) -> Iterator[str]:
     for place, info in fields_of(sample.kind.Config):
         if config.looks(info) != "hidden" and not (info.description or "").strip():
@@ -77,12 +98,14 @@ def every_setting_is_explained(sample: Sample) -> Iterator[str]:
             yield f"“{place}” would hold a secret in the definition: declare it as SecretName."
 
 
+@promise
 def it_has_an_example(sample: Sample) -> Iterator[str]:
     yield from (f"Its example: {text}" for _, text in errors_of(sample.kind, sample.kind.example))
     for preset in sample.kind.presets:
         yield from (f"Its preset “{preset.label}”: {text}" for _, text in errors_of(sample.kind, preset.config))
 
 
+@promise
 def it_has_ways_out(sample: Sample) -> Iterator[str]:
     for given in (sample.given, {}, *odd_settings(sample)):
         handles = sample.kind.handles_of(given)
@@ -92,6 +115,7 @@ def it_has_ways_out(sample: Sample) -> Iterator[str]:
             yield "Each of its ways out needs a name."
 
 
+@promise
 def it_declares_its_effects(sample: Sample) -> Iterator[str]:
     for given in (sample.given, sample.long, {}, *odd_settings(sample)):
         if (effects := sample.kind.effects_of(given)) not in ("none", "outside"):
@@ -102,6 +126,7 @@ def it_declares_its_effects(sample: Sample) -> Iterator[str]:
 # Its settings
 
 
+@promise
 def the_form_loses_nothing(sample: Sample) -> Iterator[str]:
     """Reading an untouched form gives the very settings that it was made from, however odd, and foreign keys too."""
     foreign = {"label": "A step", "mine": {"deep": [1, None]}}
@@ -115,6 +140,7 @@ def the_form_loses_nothing(sample: Sample) -> Iterator[str]:
         yield f"An empty form wrote down {sorted(read)}, which nobody has touched."
 
 
+@promise
 def a_definition_keeps_its_meaning(sample: Sample) -> Iterator[str]:
     """As JSON and back the settings mean the same, with keys in them that the kind does not know."""
     for given in (sample.given, sample.long):
@@ -131,6 +157,7 @@ def a_definition_keeps_its_meaning(sample: Sample) -> Iterator[str]:
             yield "upgrade() changes settings that are those of today already."
 
 
+@promise
 def wrong_settings_are_told_at_their_field(sample: Sample) -> Iterator[str]:
     """Each message is a sentence that names the field as people know it, and what came."""
     for name, info in sample.kind.Config.model_fields.items():
@@ -142,11 +169,12 @@ def wrong_settings_are_told_at_their_field(sample: Sample) -> Iterator[str]:
         for odd, errors in told:
             yield from (f"{name} = {odd!r:.40}: {why}" for why in _badly_told(sample.kind, errors))
     for place, text in errors_of(sample.kind, {}):
-        info = sample.kind.Config.model_fields.get(place.partition(".")[0])
-        if info is None or called(place, info) not in text.casefold():
+        missing = sample.kind.Config.model_fields.get(place.partition(".")[0])
+        if missing is None or called(place, missing) not in text.casefold():
             yield f"What is missing must be named: “{text}” stands at “{place}”."
 
 
+@promise
 def expressions_pass_publishing(sample: Sample) -> Iterator[str]:
     """Wherever {{ }} means something, only the run can know the value; a secret's name is never an expression."""
     for name, info in sample.kind.Config.model_fields.items():
@@ -163,7 +191,6 @@ def expressions_pass_publishing(sample: Sample) -> Iterator[str]:
 PROMISES: tuple[Promise, ...] = (
     *(it_says_what_it_is, every_setting_is_explained, it_has_an_example, it_has_ways_out, it_declares_its_effects),
     *(the_form_loses_nothing, a_definition_keeps_its_meaning, wrong_settings_are_told_at_their_field),
-    expressions_pass_publishing,
 )
 
 

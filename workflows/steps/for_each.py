@@ -53,7 +53,7 @@ class ForEach(base.Step[Config]):
     help = "Runs the steps behind “each item” once for each item of a list, several at a time."
     handles = (EACH, DONE)
     group, page = "Ways", "loops.md"
-    gives = "`{\"items\", \"failed\", \"count\"}`"
+    gives = '`{"items", "failed", "count"}`'
     example = {"items": "items", "parallel": 4}
     Config = Config
 

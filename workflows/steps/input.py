@@ -14,7 +14,10 @@ from workflows.steps import base
 class Config(base.Config):
     fields: Fields = Field([], title="Fields", description="What is asked for, and checked before a run begins.")
     field: str = Field(
-        "", title="Put under", description="Put the input under this name. Empty: hand it on as it came."
+        "",
+        max_length=200,
+        title="Put under",
+        description="Put the input under this name. Empty: hand it on as it came.",
     )
     example: dict[str, Any] | None = Field(None, title="Example", description="An input that the run form offers.")
 

@@ -17,7 +17,7 @@ class Config(base.Config):
 class Output(base.Step[Config]):
     kind, label, icon = "output", "Output", "output"
     help = "Gathers the data as the result of the run."
-    group, gives = "In and out", "`{\"result\": data}`"
+    group, gives = "In and out", '`{"result": data}`'
     example = {"format": "json"}
     Config = Config
 
