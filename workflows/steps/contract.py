@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
@@ -36,13 +36,16 @@ ODD: tuple[Any, ...] = (None, True, -1e12, 0.5, "", "nonsense", "ü\n\u2028", "x
 class Sample:
     """One kind, with settings with which it runs on `data` to an outcome: its `example` where none are given.
 
-    `long`: settings with which it goes on until it is stopped, where it has such.
+    `files`: what stands in the workflow's area before. `long`: settings with which it goes on until it is stopped,
+    where it has such, and `until` waits for the moment at which it is in the midst of that.
     """
 
     kind: type[AnyStep]
     settings: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=lambda: dict(DATA))
+    files: Mapping[str, bytes] = field(default_factory=dict)
     long: Mapping[str, Any] = field(default_factory=dict)
+    until: Callable[[], Awaitable[object]] | None = None
 
     @property
     def given(self) -> dict[str, Any]:
