@@ -453,3 +453,53 @@ class Make(base.Step["Make.Config"]):
         text = self.config.letter * self.config.size
         made = [f"{number}{text}" for number in range(self.config.many)] if self.config.many else text
         return base.Done({**(ctx.data if self.config.keep else {}), ctx.node: made})
+
+
+@register
+class Echo(base.Step["Echo.Config"]):
+    """Hands on its settings, as they are once their expressions are worked out."""
+
+    kind, label = "test_echo", "Echo"
+
+    class Config(base.Config):
+        value: Any = None
+        number: float = Field(0, ge=0, title="Number")
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        RUNS[ctx.idempotency_key] += 1
+        return base.Done({**ctx.data, ctx.node: self.config.value})
+
+
+@register
+class EchoLater(base.Step["Echo.Config"]):
+    """As Echo, after an answer: its settings are worked out twice, and must be the same."""
+
+    kind, label = "test_echo_later", "Echo later"
+    Config = Echo.Config
+
+    async def run(self, ctx: base.StepContext) -> base.Wait:
+        return base.Wait(reason=str(self.config.value))
+
+    def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
+        return base.Done({**data, "value": self.config.value})
+
+
+@register
+class Spend(base.Step["Spend.Config"]):
+    """Takes tokens of a language model, as long as there are some."""
+
+    kind, label = "test_spend", "Spend"
+    spends = True
+
+    class Config(base.Config):
+        tokens: int = 100
+        fails: bool = False
+
+    async def run(self, ctx: base.StepContext) -> base.Outcome:
+        RUNS[ctx.idempotency_key] += 1
+        if ctx.tokens_left is not None and ctx.tokens_left <= 0:
+            return base.Pause("The token budget is spent.")
+        usage = base.Usage(self.config.tokens - 1, 1, 0.25, "test-model")
+        if self.config.fails:
+            raise WorkflowStepError("It failed after the answer.", {"usage": {"input_tokens": self.config.tokens}})
+        return base.Done({**ctx.data, ctx.node: ctx.tokens_left}, usage=usage)

@@ -205,6 +205,7 @@ class Step(Generic[C]):
     start: ClassVar[Mapping[str, Any]] = {}  # the settings of a new one, as the builder adds it
     effects: ClassVar[Effects] = "none"
     literal: ClassVar[frozenset[str]] = frozenset()  # settings in which {{ }} means nothing
+    spends: ClassVar[bool] = False  # tokens of language models: it gets to know what is left of the budget
     version: ClassVar[int] = 1
     Config: ClassVar[type[Config]] = Config
 

@@ -22,6 +22,7 @@ class Config(base.Config):
 class Input(base.Step[Config]):
     kind, label, icon = "input", "Input", "input"
     help = "Takes in what the run was started with."
+    literal = frozenset({"fields"})  # they are asked for before anything runs
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done:
