@@ -49,6 +49,8 @@ IS_HTTPS = PUBLIC_URL.startswith("https://")
 TRUSTED_PROXIES = words("TRUSTED_PROXIES")  # addresses whose X-Forwarded-For is believed
 DEBUG = flag("DEBUG")
 SECRET_KEY = text("SECRET_KEY") or secret_key.kept_in(DATA_DIR / "secret_key")
+# Taken out of the environment, so that no child process gets them. Empty: the keys in DATA_DIR/master.key.
+MASTER_KEYS = os.environ.pop("MASTER_KEYS", "").strip()
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", as_host(HOST), *words("ALLOWED_HOSTS")]
 if PUBLIC_URL:
     ALLOWED_HOSTS.append(as_host(urlsplit(PUBLIC_URL).hostname or ""))
