@@ -28,7 +28,7 @@ BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj
 #: Letters that no label, no encoding and no escape has: what surrounds a secret and must not change.
 AROUND = st.text(alphabet="àéîõû \n", max_size=20)
 VALUES = st.text(
-    alphabet=st.characters(min_codepoint=32, max_codepoint=0x2FFF, blacklist_categories=("Cs",)),
+    alphabet=st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=["Cs"]),
     min_size=6,
     max_size=30,
 ).filter(lambda value: value.strip("àéîõû \n[]") == value and not any(word in value for word in ("secret", "KEY")))
