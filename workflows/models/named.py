@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -10,8 +10,10 @@ from django.db import models
 from django.db.models import Q
 
 from workflows.errors import InputError
-from workflows.models.workflow import Workflow
 from workflows.steps.secret_name import NAME, RULE
+
+if TYPE_CHECKING:
+    from workflows.models.workflow import Workflow  # which asks secrets whether it may be published
 
 Row = TypeVar("Row", bound="Named")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
@@ -10,8 +10,10 @@ from django.db.models import Q
 
 from workflows.errors import InputError
 from workflows.models.named import Named, NamedQuerySet, clean_name, refuse_taken
-from workflows.models.workflow import Workflow
 from workflows.values import require
+
+if TYPE_CHECKING:
+    from workflows.models.workflow import Workflow
 
 MOST_BYTES = 64 * 1024
 
