@@ -26,15 +26,18 @@ from workflows.steps.branch import Branch
 from workflows.steps.call import Call
 from workflows.steps.callback import Callback
 from workflows.steps.check import Check
+from workflows.steps.compute import Compute
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
 from workflows.steps.for_each import DONE, ForEach
 from workflows.steps.input import Input
+from workflows.steps.list import List
 from workflows.steps.output import Output
 from workflows.steps.process import Process
 from workflows.steps.recipe import Recipe, bare
 from workflows.steps.sentences import sentence, titled
+from workflows.steps.set import Set
 from workflows.steps.switch import Switch
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 for _step in (
     *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
+    *(Set, List, Compute),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
