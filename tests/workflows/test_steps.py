@@ -22,7 +22,7 @@ from workflows.steps import base
 
 DATA = {"name": "Ada", "age": 36, "tags": ["  One ", {"deep": "Two"}], "nothing": None, "yes": True}
 BUILT_IN = (
-    *("input", "check", "process", "ai", "output", "branch", "switch", "for_each", "call"),
+    *("input", "check", "process", "http", "ai", "output", "branch", "switch", "for_each", "call"),
     *("delay", "countdown", "approval", "callback", "default"),
 )
 

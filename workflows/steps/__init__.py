@@ -29,6 +29,7 @@ from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
 from workflows.steps.for_each import DONE, ForEach
+from workflows.steps.http import Http
 from workflows.steps.input import Input
 from workflows.steps.output import Output
 from workflows.steps.process import Process
@@ -52,7 +53,7 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 
 for _step in (
-    *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
+    *(Input, Check, Process, Http, AI, Output, Branch, Switch, ForEach, Call),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
