@@ -5,6 +5,7 @@ StepstreamError
 ├── EditError                 a change of a draft that cannot be made
 │   └── EditConflict          somebody else changed the draft first
 ├── InputError                an input or a value that cannot be kept
+├── VaultError                a secret that cannot be decrypted: its key is missing or wrong
 ├── WorkflowExecutionError    an execution that could not start, or that failed
 └── WorkflowStepError         raised by a step: this attempt failed, and why
     ├── AddressRefused        it may not connect to that address
@@ -79,6 +80,12 @@ class InputError(StepstreamError):
         self.field = field
         self.problems = dict(problems or {})  # a sentence by declared field, where it was those that did not fit
         super().__init__(message)
+
+
+class VaultError(StepstreamError):
+    """The key of a secret is missing or wrong."""
+
+    code = "secret.key"
 
 
 class WorkflowExecutionError(StepstreamError):

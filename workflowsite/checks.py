@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
+from workflows import vault
+from workflows.errors import VaultError
 from workflows.outward import rules
 
 
@@ -39,6 +41,21 @@ def sqlite_can_answer(app_configs: Any, **kwargs: Any) -> list[Error]:
         return []
     hint = "Use a Python that is built with a newer SQLite, or PostgreSQL (DATABASE_URL)."
     return [Error(f"SQLite {sqlite3.sqlite_version} has no RETURNING; 3.35 is needed.", hint, id="site.E003")]
+
+
+@register()
+def keys_can_be_read(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What can be said without the database; whether they are the right ones is asked at the start."""
+    file = vault.key_file()
+    if not settings.MASTER_KEYS and not file.exists():
+        return []
+    try:
+        vault.vault()
+    except VaultError as error:
+        return [Error(error.message, "`manage.py rotate_keys --new` prints how a key looks.", id="site.E004")]
+    if not settings.MASTER_KEYS and file.stat().st_mode & 0o077:
+        return [Warning(f"Others on this machine may read {file}.", f"chmod 600 {file}", id="site.W001")]
+    return []
 
 
 @register()

@@ -76,7 +76,7 @@ Pairs = Annotated[list[Pair], BeforeValidator(_pairs), Field(max_length=100)]
 
 
 class Config(base.Config):
-    method: Method = "GET"
+    method: Method = Field("GET", description="GET reads; the others but HEAD and OPTIONS change something there.")
     url: Annotated[str, AfterValidator(_callable)] = Field(
         title="URL",
         max_length=LONGEST_URL,
@@ -97,11 +97,12 @@ class Config(base.Config):
         json_schema_extra={"look": "json", "when": {"body": ["json", "form", "text", "file"]}},
     )
     auth: Literal["none", "bearer", "basic", "header", "query"] = Field(
-        "none", title="Sign in by", json_schema_extra={"words": AUTH}
+        "none", title="Sign in by", description="How the secret goes along.", json_schema_extra={"words": AUTH}
     )
     auth_name: str = Field(
         "",
         title="User name, or name of the header",
+        description="Such as X-API-Key.",
         max_length=200,
         validate_default=True,
         json_schema_extra={"when": {"auth": ["basic", "header", "query"]}},
@@ -119,7 +120,10 @@ class Config(base.Config):
         "2xx", title="Expected statuses", max_length=100, description="Such as 2xx, or 200, 404. Others are failures."
     )
     answer: Literal["automatic", "json", "text", "file"] = Field(
-        "automatic", title="Read the answer as", json_schema_extra={"words": READ_AS}
+        "automatic",
+        title="Read the answer as",
+        description="JSON and text come into the data, anything else becomes a file of the workflow.",
+        json_schema_extra={"words": READ_AS},
     )
     file: str = Field(
         "",
