@@ -47,7 +47,7 @@ class Gone(Exception):
     """The behaviour has ended the connection."""
 
 
-def answer(body: bytes | str = b"", status: int = 200, reason: str = "OK", **headers: str) -> Behave:
+def answer(body: bytes | str = b"", status: int = 200, reason: str = "OK", **headers: str | None) -> Behave:
     """A whole, well-formed answer; the connection stays. Headers by names with “_”."""
     return raw(said(body, status, reason, **headers), close=False)
 
@@ -56,11 +56,11 @@ def as_json(value: Any, status: int = 200, reason: str = "OK", **headers: str) -
     return answer(json.dumps(value), status, reason, content_type="application/json", **headers)
 
 
-def said(body: bytes | str = b"", status: int = 200, reason: str = "OK", **headers: str) -> bytes:
+def said(body: bytes | str = b"", status: int = 200, reason: str = "OK", **headers: str | None) -> bytes:
     content = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} {reason}"]
-    headers = {"content_length": str(len(content)), **headers}
-    lines += [f"{name.replace('_', '-').title()}: {value}" for name, value in headers.items() if value is not None]
+    named = {"content_length": str(len(content)), **headers}
+    lines += [f"{name.replace('_', '-').title()}: {value}" for name, value in named.items() if value is not None]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + content
 
 

@@ -16,10 +16,11 @@ Reading = Literal["json", "text", "file", "nothing"]
 JSON = re.compile(r"application/(json|[\w.+-]+\+json)|text/json")
 TEXT = re.compile(r"text/.*|application/(xml|[\w.+-]+\+xml|javascript|x-www-form-urlencoded|x?-?yaml|graphql|sql)")
 CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE)
-FILE_NAME = re.compile(
-    r"filename\*=(?:UTF-8|iso-8859-1)''([^;]+)|filename=\"([^\"]*)\"|filename=([^;\s]+)", re.IGNORECASE
-)
+FILE_NAME = re.compile(r"filename=(?:\"([^\"]*)\"|([^;\s]+))", re.IGNORECASE)
+FILE_NAME_UTF8 = re.compile(r"filename\*=UTF-8'[\w-]*'([^;\s]+)", re.IGNORECASE)  # RFC 5987; it goes before the other
 UNSAFE = re.compile(r"[^\w.,()+@ -]+")
+#: Python knows them, and no page is written in them; some are slow, or run what stands there.
+NO_CHARSETS = frozenset(("punycode", "idna", "unicode-escape", "raw-unicode-escape", "utf-7"))
 LONGEST_NAME = 120  # characters
 
 
@@ -67,19 +68,23 @@ class Answer:
     @property
     def file_name(self) -> str:
         """As the other side calls it, or as its address ends; nothing in it leads into another folder."""
-        found = FILE_NAME.search(self.headers.get("content-disposition", ""))
-        named = unquote(found[1]) if found and found[1] else (found[2] or found[3]) if found else ""
+        said = self.headers.get("content-disposition", "")
+        if found := FILE_NAME_UTF8.search(said):
+            named = unquote(found[1])
+        else:
+            found = FILE_NAME.search(said)
+            named = found[1] or found[2] or "" if found else ""
         path = unquote(self.url.partition("?")[0].rpartition("/")[2])
-        return _safe(named or "") or _safe(path) or "download"
+        return _safe(named) or _safe(path) or "download"
 
     def _charset(self) -> str:
         found = CHARSET.search(self.headers.get("content-type", ""))
         try:
             codec = codecs.lookup(found[1]) if found else None
-            b"".decode(codec.name if codec else "utf-8")  # refuses what is a codec, and none of text
+            b"x".decode(codec.name if codec else "utf-8", "replace")  # refuses what is a codec, and none of text
         except (LookupError, ValueError):
             return "utf-8"
-        return codec.name if codec else "utf-8"
+        return codec.name if codec and codec.name not in NO_CHARSETS else "utf-8"
 
 
 def _is_text(body: bytes) -> bool:

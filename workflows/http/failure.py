@@ -81,7 +81,7 @@ def message_of(answer: Answer) -> str:
 def retry_after_s(headers: dict[str, str]) -> float | None:
     """Seconds, from “120” or from a date; None where it says none that can be read. A day at the most."""
     given = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", given):
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", given):
         return min(float(given), MOST_RETRY_AFTER_S)
     at = _moment(given)
     if at is None:
@@ -153,7 +153,14 @@ def _is_lasting(error: Exception) -> bool:
     import httpx
 
     lasting = httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL | AddressRefused | AnswerTooLarge
-    return isinstance(error, lasting) or _certificate(error) is not None
+    return isinstance(error, lasting) or _certificate(error) is not None or _is_bad_location(error)
+
+
+def _is_bad_location(error: Exception) -> bool:
+    """httpx looks at where a redirect leads, even where it is told not to follow any."""
+    import httpx
+
+    return isinstance(error, httpx.InvalidURL) or "URL in location header" in str(error)
 
 
 def _reason(error: Exception, sending: Sending, within_s: float) -> str:
@@ -161,6 +168,8 @@ def _reason(error: Exception, sending: Sending, within_s: float) -> str:
 
     if wrong := _certificate(error):
         return f"its certificate is not believed: {wrong.verify_message}."
+    if _is_bad_location(error):
+        return f"it was sent on to what is no URL ({_plain(error)})."
     match error:
         case WorkflowStepError():
             return error.message

@@ -62,13 +62,14 @@ def with_query(url: httpx.URL, pairs: Pairs) -> httpx.URL:
 
 
 def signed(headers: Headers, query: Pairs, auth: str, name: str, secret: str) -> tuple[Headers, Pairs]:
-    """With what lets it in, in the place of a header of the same name."""
+    """With what lets it in, in the place of a header of the same name. An end of line behind a secret is none of it."""
+    secret = secret.strip("\r\n")
     if auth == "query":
         return headers, [*query, (name, secret)]
     if auth == "basic":
         secret = base64.b64encode(f"{name}:{secret}".encode()).decode()
     place = name if auth == "header" else "Authorization"
-    value = {"bearer": "Bearer ", "basic": "Basic "}.get(auth, "") + secret.strip()
+    value = {"bearer": "Bearer ", "basic": "Basic "}.get(auth, "") + secret
     if UNSENDABLE.search(value) or not value.isascii():
         raise WorkflowStepError(
             "The secret has a line break or a letter beyond ASCII, which no header may have.", is_permanent=True

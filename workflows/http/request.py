@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from workflows import client
-from workflows.errors import WorkflowStepError
+from workflows.errors import AddressRefused, WorkflowStepError
 from workflows.http.answer import Answer
 from workflows.http.showing import in_short
 
@@ -87,12 +87,7 @@ class Sending:
 
 def redirected(request: Request, status: int, location: str) -> Request:
     """The same once more, to where it was sent on; to another origin without what lets somebody in."""
-    try:
-        url = client.check_url(str(request.url.join(location)))
-    except WorkflowStepError as error:
-        raise WorkflowStepError(f"It was sent on to where it may not go: {error.message}", is_permanent=True) from None
-    except ValueError:
-        raise WorkflowStepError(f"It was sent on to “{location[:200]}”, which is no URL.", is_permanent=True) from None
+    url = _onward(request.url, location)
     if request.url.scheme == "https" and url.scheme == "http":
         text = f"It was sent on from https to {in_short(url)}, where everybody could read along."
         raise WorkflowStepError(text, is_permanent=True)
@@ -102,6 +97,18 @@ def redirected(request: Request, status: int, location: str) -> Request:
     if (status == 303 and request.method != "HEAD") or (status in (301, 302) and request.method == "POST"):
         made = replace(made, method="GET", body=b"", headers=_without_body(made.headers))
     return made
+
+
+def _onward(url: httpx.URL, location: str) -> httpx.URL:
+    """Checked as one that somebody typed."""
+    try:
+        onward = str(url.join(location))
+    except Exception:  # httpx has several for what is no URL
+        raise WorkflowStepError(f"It was sent on to “{location[:200]}”, which is no URL.", is_permanent=True) from None
+    try:
+        return client.check_url(onward)
+    except AddressRefused as error:
+        raise AddressRefused(f"It was sent on to where it may not go: {error.message}") from None
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
