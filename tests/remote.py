@@ -15,7 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 PATIENCE_S = 10.0
@@ -111,22 +111,21 @@ async def silence(seen: Seen, writer: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
 
-@dataclass(slots=True)
 class Gate:
     """Holds answers back until the test opens it."""
 
-    then: Behave
-    reached: threading.Event = field(default_factory=threading.Event)
-    _open: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, then: Behave) -> None:
+        self._then, self._is_open = then, asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
-        self._open.set()
+        assert self._loop, "nobody has come to the gate"
+        self._loop.call_soon_threadsafe(self._is_open.set)
 
     async def __call__(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
-        self.reached.set()
-        while not self._open.is_set():
-            await asyncio.sleep(0.01)
-        await self.then(seen, writer)
+        self._loop = asyncio.get_running_loop()
+        await self._is_open.wait()
+        await self._then(seen, writer)
 
 
 class Remote:
