@@ -31,6 +31,7 @@ from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
 from workflows.steps.for_each import DONE, ForEach
+from workflows.steps.http import Http
 from workflows.steps.input import Input
 from workflows.steps.list import List
 from workflows.steps.output import Output
@@ -57,7 +58,7 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 
 for _step in (
-    *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
+    *(Input, Check, Process, Http, AI, Output, Branch, Switch, ForEach, Call),
     *(Set, List, Compute),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
