@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -37,7 +37,11 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One labelled field. `look`: text, long, number, switch, choice, lines, json or rows, or one that the Config names
-    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, secret, hidden). `value` stands in it."""
+    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, secret, hidden). `value` stands in it.
+
+    `when`: it means something only where another field beside it has one of these values, as JSON for the browser
+    (`json_schema_extra={"when": {"operation": ["sort", "limit"]}}`). `is_off`: now it does not. What it holds is kept.
+    """
 
     name: str
     label: str
@@ -50,6 +54,8 @@ class Setting:
     options: tuple[tuple[str, str], ...] = ()  # the choices with what people call them
     errors: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
+    when: str = ""
+    is_off: bool = False
 
     @property
     def dom_id(self) -> str:
@@ -59,7 +65,8 @@ class Setting:
 def settings(config: type[BaseModel], data: Mapping[str, Any], errors: Errors, prefix: str = "") -> list[Setting]:
     """The form of a Config for the values in `data`."""
     shown = ((name, info) for name, info in config.model_fields.items() if looks(info) != "hidden")
-    return [_setting(f"{prefix}{name}", name, info, data, errors) for name, info in shown]
+    made = [_setting(f"{prefix}{name}", name, info, data, errors) for name, info in shown]
+    return [_conditional(one, config, data, prefix) for one in made]
 
 
 def read(
@@ -122,14 +129,34 @@ def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], er
         look=look,
         value=_shown(look, shown),
         is_required=info.is_required(),
-        placeholder=""
-        if default in (PydanticUndefined, None, "") or look in ("rows", "json", "lines")
-        else f"{default}",
+        placeholder=_placeholder(info, look, default),
         choices=choices,
         options=tuple((one, _extra(info, "words", {}).get(one, one)) for one in choices),
         errors=tuple(wrong),
         rows=rows,
     )
+
+
+def _placeholder(info: FieldInfo, look: str, default: Any) -> str:
+    """The default, which an empty field means, else an example where the Config has one."""
+    if default in (PydanticUndefined, None, "", []) or look in ("rows", "json", "lines"):
+        return str(_extra(info, "example", ""))
+    return f"{default}"
+
+
+def _conditional(setting: Setting, config: type[BaseModel], data: Mapping[str, Any], prefix: str) -> Setting:
+    """What is wrong is always shown: nobody can mend what they do not see."""
+    when = _extra(config.model_fields[setting.name.removeprefix(prefix)], "when", None)
+    if not when:
+        return setting
+    is_off = not setting.errors and not all(_is_now(config, data, *one) for one in when.items())
+    return replace(setting, when=json.dumps({prefix + name: wanted for name, wanted in when.items()}), is_off=is_off)
+
+
+def _is_now(config: type[BaseModel], data: Mapping[str, Any], name: str, wanted: Sequence[Any]) -> bool:
+    """Where only a run will know the choice, the field counts."""
+    value = data.get(name, config.model_fields[name].get_default(call_default_factory=True))
+    return value in wanted or not isinstance(value, str | bool) or (isinstance(value, str) and "{{" in value)
 
 
 def _belongs(at: str, place: str, has_rows: bool) -> bool:

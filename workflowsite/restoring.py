@@ -16,7 +16,7 @@ from workflowsite.files import sync_folder
 from workflowsite.snapshot import check, stamp
 
 CHECKING, READY, MOVING, ASIDE = "restore-checking", "restore-ready", "restore-moving", "aside"
-FOLDERS = ("blobs", "media")
+FOLDERS = ("blobs", "files", "media")
 MASTER = vault.FILE
 
 

@@ -89,6 +89,7 @@
   });
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
     if (form()?.action === keptFor) for (const [name, value] of kept) fill(form().elements[name], value);
+    showWhatCounts();
     const place = ctx.request.anchor && document.getElementById(ctx.request.anchor);
     if (place) place.focus();
     const isLost = hadFocus && (document.activeElement === document.body || document.activeElement.disabled);
@@ -97,6 +98,18 @@
     else if (isLost) document.querySelector("#step-title, #q, #undo:enabled, #b-outline a")?.focus({ preventScroll: true });
     showSelected();
   });
+
+  // Fields that mean something only beside a certain choice: data-when='{"operation": ["sort"]}'.
+  document.addEventListener("change", ({ target }) => { if (target.form && target.form === form()) showWhatCounts(); });
+  function showWhatCounts() {
+    for (const place of form()?.querySelectorAll("[data-when]") ?? []) {
+      const isNow = ([name, wanted]) => {
+        const field = form().elements[name];
+        return !field || field.value.includes("{{") || wanted.includes(field.type === "checkbox" ? field.checked : field.value);
+      };
+      place.classList.toggle("is-off", !Object.entries(JSON.parse(place.dataset.when)).every(isNow));
+    }
+  }
 
   function fill(field, value) {
     if (typeof value === "boolean") field.checked = value;

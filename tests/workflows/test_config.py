@@ -148,6 +148,55 @@ def test_rows_do_not_grow_without_end() -> None:
     assert config.arranged(Sample, data, "add", "items") == data
 
 
+class Choosy(base.Config):
+    operation: Literal["sort", "limit"] = "sort"
+    is_on: bool = False
+    by: str = Field("", json_schema_extra={"when": {"operation": ["sort"]}, "example": "price"})
+    most: int = Field(5, json_schema_extra={"when": {"operation": ["limit"], "is_on": [True]}})
+
+
+class Several(base.Config):
+    items: list[Choosy] = []
+
+
+def choosy(data: dict[str, Any], errors: dict[str, list[str]] | None = None) -> dict[str, config.Setting]:
+    return {setting.name: setting for setting in config.settings(Choosy, data, errors or {})}
+
+
+@pytest.mark.parametrize(
+    ("data", "off"),
+    [
+        ({}, ["most"]),
+        ({"operation": "limit"}, ["by", "most"]),
+        ({"operation": "limit", "is_on": True}, ["by"]),
+        ({"operation": "nonsense"}, ["by", "most"]),
+        ({"operation": ["what"]}, ["most"]),
+        ({"operation": "{{ input.way }}", "is_on": True}, []),
+    ],
+)
+def test_a_field_that_means_nothing_beside_a_choice_is_off(data: dict[str, Any], off: list[str]) -> None:
+    assert [name for name, setting in choosy(data).items() if setting.is_off] == off
+
+
+def test_what_is_off_keeps_its_value_and_what_is_wrong_is_never_off() -> None:
+    data = {"operation": "limit", "by": "price"}
+    assert choosy(data)["by"].is_off and choosy(data)["by"].value == "price"
+    assert config.read(Choosy, {"operation": "limit", "by": "price", "most": ""}, data) == data
+    assert not choosy(data, {"by": ["wrong"]})["by"].is_off
+
+
+def test_in_a_row_a_field_names_the_fields_of_its_own_row() -> None:
+    rows = {one.name: one for one in config.settings(Several, {"items": [{}, {"operation": "limit"}]}, {})}[
+        "items"
+    ].rows
+    assert rows[1].fields[2].when == '{"items.1.operation": ["sort"]}' and rows[1].fields[2].is_off
+    assert not rows[0].fields[2].is_off
+
+
+def test_an_example_stands_in_a_field_without_a_default() -> None:
+    assert [setting.placeholder for setting in choosy({}).values()][2:] == ["price", "5"]
+
+
 def test_every_preset_is_a_step_that_works() -> None:
     for choice in (one for one in choices() if one.name != one.kind):  # a kind itself begins with empty rows
         assert config_errors(kinds()[choice.kind], dict(choice.config)) == [], choice.name
