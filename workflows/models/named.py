@@ -69,11 +69,15 @@ def clean_name(name: str, word: str) -> str:
     return name
 
 
-def refuse_taken(rows: Any, name: str, owner: Any, group: Any, word: str) -> None:
-    """A name means one thing to its owner and one to a group: raises InputError with who has it."""
+def refuse_taken(rows: Any, name: str, owner: Any, word: str) -> None:
+    """A name means one thing to its owner, and one to everybody: raises InputError."""
     if rows.filter(name=name, owner=owner).exists():
         whose = "Everybody has" if owner is None else f"{owner.get_username()} has"
         raise InputError(f"{whose} a {word} “{name}” already. Change that one, or choose another name.", "name")
+
+
+def refuse_taken_in(rows: Any, name: str, group: Any, word: str) -> None:
+    """And one to a group: raises InputError with who has it."""
     if group and (other := rows.filter(name=name, group=group).select_related("owner").first()):
         of = f", of {other.owner.get_username()}" if other.owner else ""
         raise InputError(f"The group {group.name} has a {word} “{name}” already{of}. Choose another name.", "group")
