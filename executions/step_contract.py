@@ -33,11 +33,10 @@ from workflows.graph import Node
 from workflows.models import Secret, Workflow
 from workflows.steps import handles_of, make
 from workflows.steps.base import Done
-from workflows.steps.contract import PROMISES, Sample
+from workflows.steps.contract import PROBE, PROMISES, Sample, fields_of
 
 PATIENCE_S = 30.0  # a bound for what must happen; nothing asserts how soon
 NODE = "step"
-SECRET = "CONTRACT_PROBE"
 OVER = (Kind.COMPLETED, Kind.FAILED, Kind.WAITED, Kind.CANCELLED, Kind.ABANDONED)
 
 Promise = Callable[[Sample], Awaitable[list[str]]]
@@ -146,22 +145,23 @@ async def it_keeps_to_its_time_limit(sample: Sample) -> AsyncIterator[str]:
 @promise
 async def it_tells_no_secret(sample: Sample) -> AsyncIterator[str]:
     """A secret that it is given stands nowhere in what the execution wrote, nor in the server's log, in no form."""
-    for name, info in sample.kind.Config.model_fields.items():
-        if config.looks(info) != "secret":
-            continue
-        value = f"Probe/{token_urlsafe(18)}+="
-        with _heard() as heard:
-            async with _begun(sample, {**sample.given, name: SECRET}, secret=value) as work:
-                entry = await work.outcome()
-                traces = await sync_to_async(work.traces)()
-                was_used = await sync_to_async(work.secrets().filter(last_used_at__isnull=False).exists)()
-        mask = Mask()
-        mask.add(SECRET, value)
-        for place, text in {**traces, "the server's log": "\n".join(heard)}.items():
-            if mask.text(text) != text:
-                yield f"With a secret as “{name}”, its value stands in {place}."
-        if not was_used:
-            yield f"With a secret as “{name}”, it does not ask for it: it is {entry.kind}, {str(entry.data)[:300]}"
+    if not (given := sample.given_with_secret):
+        if any(config.looks(info) == "secret" for _, info in fields_of(sample.kind.Config)):
+            yield f"It knows secrets in its rows: the sample must say settings that name {PROBE}."
+        return
+    value = f"Probe/{token_urlsafe(18)}+="
+    with _heard() as heard:
+        async with _begun(sample, given, secret=value) as work:
+            entry = await work.outcome()
+            traces = await sync_to_async(work.traces)()
+            was_used = await work.secrets().filter(last_used_at__isnull=False).aexists()
+    mask = Mask()
+    mask.add(PROBE, value)
+    for place, text in {**traces, "the server's log": "\n".join(heard)}.items():
+        if mask.text(text) != text:
+            yield f"The value of its secret stands in {place}."
+    if not was_used:
+        yield f"It does not ask for its secret: it is {entry.kind}, {str(entry.data)[:300]}"
 
 
 AT_WORK: tuple[Promise, ...] = (
@@ -203,7 +203,7 @@ class Work:
         return await WorkflowExecution.objects.filter(pk=self.execution, completed_at__isnull=False).aexists() or None
 
     def secrets(self) -> Any:
-        return Secret.objects.filter(owner=self.workflow.owner, name=SECRET)
+        return Secret.objects.filter(owner=self.workflow.owner, name=PROBE)
 
     def traces(self) -> dict[str, str]:
         """All that the execution wrote, by place."""
@@ -248,12 +248,12 @@ async def _carried(execution: int) -> None:
 def _published(sample: Sample, given: Mapping[str, Any], secret: str) -> Workflow:
     owner, _ = get_user_model().objects.get_or_create(username="step-contract")
     workflow = Workflow.objects.create(name=f"Contract of {sample.kind.kind}", owner=owner)
-    workflow.publish({"nodes": [{"id": NODE, "type": sample.kind.kind, "data": dict(given)}]}, by=owner)
     for path, content in sample.files.items():
         area(workflow.pk).save(path, content)
     if secret:
-        Secret.objects.filter(owner=owner, name=SECRET).delete()
-        Secret.objects.make(owner, SECRET, secret, ["*"])
+        Secret.objects.filter(owner=owner, name=PROBE).delete()
+        Secret.objects.make(owner, PROBE, secret, ["*"])
+    workflow.publish({"nodes": [{"id": NODE, "type": sample.kind.kind, "data": dict(given)}]}, by=owner)
     return workflow
 
 

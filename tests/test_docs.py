@@ -84,3 +84,19 @@ def test_the_step_kind_of_the_docs_comes_in_by_extra_apps(tmp_path: Path) -> Non
     }
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "Greet", done.stderr
+
+
+def test_the_contract_test_of_the_docs_passes(tmp_path: Path) -> None:
+    """A project of its own, with the kind and the test as the page has them."""
+    (tmp_path / "greetings").mkdir()
+    (tmp_path / "greetings" / "__init__.py").touch()
+    kind, test = blocks("docs/extend.md", "python")
+    (tmp_path / "greetings" / "apps.py").write_text(kind)
+    (tmp_path / "test_greet.py").write_text(test)
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nasyncio_mode = auto\nDJANGO_SETTINGS_MODULE = workflowsite.settings\n"
+    )
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "EXTRA_APPS": "greetings", "DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -209,6 +209,7 @@ class Step(Generic[C]):
     page: ClassVar[str] = ""  # the page of docs/ that tells more, such as “people.md#fields”
     effects: ClassVar[Effects] = "none"
     literal: ClassVar[frozenset[str]] = frozenset()  # settings in which {{ }} means nothing
+    spends: ClassVar[bool] = False  # tokens of language models: it gets to know what is left of the budget
     version: ClassVar[int] = 1
     Config: ClassVar[type[Config]] = Config
 
