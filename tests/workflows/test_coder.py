@@ -233,3 +233,11 @@ def test_no_code_outlives_its_server(end: str) -> None:
     ends = threading.Event()
     while any(is_alive(pid) for pid in pids):
         ends.wait(0.01)
+
+
+async def test_the_example_of_the_page_works() -> None:
+    page = (ROOT / "docs" / "code.md").read_text()
+    data = {"invoices": [{"paid": True, "amount": 1}, {"paid": False, "amount": 2}]}
+    end, lines = await run(page.split("```js\n")[1].split("```")[0], given=json.dumps({"data": data}))
+    assert end.value == {"open": [{"paid": False, "amount": 2}], "total": 2}
+    assert lines == [("info", "open invoices: 1")]
