@@ -227,17 +227,3 @@ def test_any_text_is_worked_out_or_refused_in_words(text: str) -> None:
 def _children_end() -> Any:
     yield
     evaluator.close()
-
-
-def test_the_page_of_expressions_names_every_filter_and_its_examples_work() -> None:
-    page = (ROOT / "docs" / "expressions.md").read_text()
-    named = set(re.findall(r"[a-z_]+", page))
-    assert named.issuperset(set(filters.NAMES) - {"d", "e", "tojson"})
-    rows = [{"id": 1, "price": 9}]
-    note = {"amount": 120, "name": "Ada", "is_paid": False}
-    context = CONTEXT | {"data": {"rows": rows, "customer": {"name": "Bob"}}, "input": note}
-    context["steps"]["fetch-2"]["output"]["title"] = "Two"
-    for line in page.split("## Filters")[0].splitlines():
-        for source in re.findall(r"`([^`]*(?:\{\{|\{%)[^`]*)`", line):
-            if "…" not in source:
-                assert not isinstance(mixed(source.replace("\\|", "|"), context), Fault), source
