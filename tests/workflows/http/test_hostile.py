@@ -307,8 +307,8 @@ def test_a_cancel_ends_the_connection_and_leaves_the_pool_as_it_was(remote: Remo
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.to_thread(remote.until, lambda it: it.now == 0)
-        pool = client.client()._transport._pool  # type: ignore[attr-defined]
-        assert pool.connections == []
+        (pool,) = client.client()._transport._pools._pools  # type: ignore[attr-defined]
+        assert pool.busy == 0 and pool.core.connections == []
         return await called(remote.on("/quick", as_json({})))
 
     assert in_loop(cancelled).response["status"] == 200 and remote.lost == 1
