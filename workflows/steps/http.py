@@ -139,12 +139,14 @@ class Config(base.Config):
     idempotency: bool = Field(
         True,
         title="Send an idempotency key",
-        description="For methods that write: the same header Idempotency-Key in every attempt.",
+        description="The same header Idempotency-Key in every attempt.",
+        json_schema_extra={"when": {"method": ["POST", "PUT", "PATCH", "DELETE"]}},
     )
     repeat: bool = Field(
         False,
         title="Repeat even if it may have been done",
-        description="For a POST or PATCH without that key, whose connection broke or which answered 5xx.",
+        description="Without that key: where the connection broke, or the answer was 5xx.",
+        json_schema_extra={"when": {"method": ["POST", "PATCH"]}},
     )
 
     @field_validator("content")
