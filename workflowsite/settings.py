@@ -241,5 +241,7 @@ LOGGING = {
         "workflowsite": {"level": "INFO"},
         "workflows": {"level": "INFO"},
         "executions": {"level": "INFO"},
+        # Whole URLs and headers stand in what these would say, whatever level somebody gives the rest.
+        **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "httpcore2")},
     },
 }
