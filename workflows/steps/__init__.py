@@ -26,6 +26,7 @@ from workflows.steps.call import Call
 from workflows.steps.callback import Callback
 from workflows.steps.check import Check
 from workflows.steps.compute import Compute
+from workflows.steps.convert import Convert
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
@@ -56,7 +57,7 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 for _step in (
     *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
-    *(Set, List, Compute),
+    *(Set, List, Compute, Convert),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
