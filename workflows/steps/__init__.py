@@ -28,6 +28,7 @@ from workflows.steps.callback import Callback
 from workflows.steps.check import Check
 from workflows.steps.code import Code
 from workflows.steps.compute import Compute
+from workflows.steps.convert import Convert
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
@@ -59,8 +60,25 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 
 for _step in (
-    *(Input, Check, Process, Http, AI, Output, Branch, Switch, ForEach, Call),
-    *(Set, List, Compute, Code),
+    *(
+        Input,
+        Check,
+        Process,
+        Http,
+        AI,
+        Output,
+        Branch,
+    ),
+    *(
+        Switch,
+        ForEach,
+        Call,
+        Set,
+        List,
+        Compute,
+        Code,
+    ),
+    *(Convert,),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
