@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from workflows import hosts
 from workflows.errors import InputError, VaultError
-from workflows.models.named import Named, NamedQuerySet, clean_name, refuse_taken
+from workflows.models.named import Named, NamedQuerySet, clean_name, refuse_taken, refuse_taken_in
 from workflows.vault import Vault, vault
 
 LEAST, MOST_BYTES = 6, 64 * 1024  # a shorter one could not be hidden in texts: it would stand in many by chance
@@ -45,7 +45,8 @@ class SecretQuerySet(NamedQuerySet["Secret"]):
             updated_by=by or owner,
         )
         clean_value(value, name)
-        refuse_taken(self, name, owner, group, "secret")
+        refuse_taken(self, name, owner, "secret")
+        refuse_taken_in(self, name, group, "secret")
         try:
             with transaction.atomic():
                 secret.save()
@@ -88,6 +89,13 @@ class Secret(Named):
         clean_value(value, self.name)
         while not self._write(vault().seal(value, self._bound(self.version + 1)), by):
             self.refresh_from_db(fields=["version"])
+
+    def describe(self, allowed: Iterable[str], *, group: Any, description: str, by: Any) -> None:
+        """Everything but its value. Raises InputError."""
+        if group and group.pk != self.group_id:
+            refuse_taken_in(Secret.objects.exclude(pk=self.pk), self.name, group, "secret")
+        self.hosts, self.group, self.description, self.updated_by = clean_hosts(allowed), group, description, by
+        self.save(update_fields=["hosts", "group", "description", "updated_by", "updated_at"])
 
     def reveal(self) -> str:
         """The value, for what sends it and for nothing else. Raises VaultError."""

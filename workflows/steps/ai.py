@@ -143,6 +143,8 @@ class AI(base.Step[Config]):
             {"prompt": "Read these fields out of the data.", "output_schema": ORDER, "temperature": 0},
         ),
     )
+    group, gives = "Reach out", '`{"ai_response", "processed_data"}`'
+    example = {"prompt": "Sum it up in one sentence."}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done | base.Pause:
