@@ -133,6 +133,7 @@ class Config(base.Config):
 class AI(base.Step[Config]):
     kind, label, icon = "ai", "AI", "ai"
     help = "Asks a language model about the data. The mock needs no key."
+    spends = True
     presets = (
         base.Preset("Summarise", {"prompt": "Summarise the data in three short sentences.", "temperature": 0.3}),
         base.Preset(
@@ -160,7 +161,7 @@ class AI(base.Step[Config]):
             )
             return self._mock(ctx)
         if ctx.tokens_left is not None and ctx.tokens_left <= 0:
-            return base.Pause("The budget of tokens is spent.")
+            return base.Pause("The token budget is spent.")
         return await self._ask(ctx, found, key)
 
     async def _key(self, ctx: base.StepContext, found: Endpoint) -> str | None:
