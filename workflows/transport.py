@@ -48,11 +48,11 @@ def transport(httpx: Any, httpcore: Any, certificates: Any) -> Any:
             with _as_httpx(httpx, httpcore):
                 answer = await self._pool.handle_async_request(asked)
             headers = httpx.Headers(answer.headers)
-            encoding = _encoding(headers)
+            encoding, length = _encoding(headers), _declared(headers)
             return httpx.Response(
                 answer.status,
                 headers=_of_plain_body(headers) if encoding else headers,
-                stream=Body(answer.stream, encoding),
+                stream=Body(answer.stream, encoding, 0 if request.method == "HEAD" else length),
                 extensions=answer.extensions,
             )
 
@@ -60,10 +60,11 @@ def transport(httpx: Any, httpcore: Any, certificates: Any) -> Any:
             await self._pool.aclose()
 
     class Body(httpx.AsyncByteStream):
-        def __init__(self, stream: Any, encoding: str) -> None:
-            self._stream, self._encoding = stream, encoding
+        def __init__(self, stream: Any, encoding: str, declared: int) -> None:
+            self._stream, self._encoding, self._declared = stream, encoding, declared
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
+            _count(self._declared)  # it says so itself: nothing has to be read to know it
             with _as_httpx(httpx, httpcore):
                 async for piece in _bounded(_unpacked(self._stream, self._encoding)):
                     yield piece
@@ -144,9 +145,19 @@ async def _unpacked(stream: Any, encoding: str) -> AsyncIterator[bytes]:
 
 
 async def _bounded(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    left = limit = settings.HTTP_BODY_BYTES
+    size = 0
     async for piece in pieces:
-        left -= len(piece)
-        if left < 0:
-            raise AnswerTooLarge(f"The answer has more than {limit:,} bytes, the most that is read (HTTP_BODY_BYTES).")
+        size += len(piece)
+        _count(size)
         yield piece
+
+
+def _count(size: int) -> None:
+    limit = settings.HTTP_BODY_BYTES
+    if size > limit:
+        raise AnswerTooLarge(f"The answer has more than {limit:,} bytes, the most that is read (HTTP_BODY_BYTES).")
+
+
+def _declared(headers: Any) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0

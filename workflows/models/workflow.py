@@ -31,7 +31,15 @@ class Priority(models.IntegerChoices):
 
 
 #: What a copy or an export takes along beside its steps. Not what it starts on failure: that is another workflow.
-LIMITS = ("time_limit_s", "keep_days", "concurrency", "concurrency_key", "concurrency_per_key", "priority")
+LIMITS = (
+    "time_limit_s",
+    "keep_days",
+    "concurrency",
+    "concurrency_key",
+    "concurrency_per_key",
+    "priority",
+    "token_budget",
+)
 
 
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
@@ -86,6 +94,13 @@ class Workflow(models.Model):
         default=1,
         validators=[MinValueValidator(1)],
         help_text="How many executions with the same value may be under way at the same time.",
+    )
+    token_budget = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Tokens of language models that one execution may take with all that it calls; then it pauses, and "
+        "whoever resumes it grants as many again. Empty: no limit.",
     )
     priority = models.SmallIntegerField(
         choices=Priority.choices, default=Priority.NORMAL, help_text="Which executions a worker takes first."

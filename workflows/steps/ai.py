@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import re
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +21,24 @@ from workflows.steps.secret_name import SecretName
 from workflows.values import parse
 
 MOST_PROMPT = 400_000  # characters, with all that its expressions bring in
+TOPIC = {
+    "type": "object",
+    "properties": {
+        "topic": {"type": "string", "enum": ["question", "complaint", "order", "other"]},
+        "reason": {"type": "string", "description": "Why, in one sentence."},
+    },
+    "required": ["topic", "reason"],
+}
+ORDER = {
+    "type": "object",
+    "properties": {
+        "customer": {"type": "string", "description": "Who it is from."},
+        "date": {"type": ["string", "null"], "description": "As 2026-11-24; null where there is none."},
+        "total": {"type": ["number", "null"], "description": "Without its currency."},
+    },
+    "required": ["customer", "date", "total"],
+}
+KEY = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 INSTALL = ".venv/bin/python -m pip install -r requirements-ai.txt"
 
 
@@ -111,6 +130,18 @@ class Config(base.Config):
 class AI(base.Step[Config]):
     kind, label, icon = "ai", "AI", "ai"
     help = "Asks a language model about the data. The mock needs no key."
+    presets = (
+        base.Preset("Summarise", {"prompt": "Summarise the data in three short sentences.", "temperature": 0.3}),
+        base.Preset(
+            "Classify", {"prompt": "Which topic fits the data best?", "output_schema": TOPIC, "temperature": 0}
+        ),
+        base.Preset(
+            "Extract fields",
+            {"prompt": "Read these fields out of the data.", "output_schema": ORDER, "temperature": 0},
+        ),
+    )
+    group, gives = "Reach out", '`{"ai_response", "processed_data"}`'
+    example = {"prompt": "Sum it up in one sentence."}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done | base.Pause:
@@ -132,7 +163,11 @@ class AI(base.Step[Config]):
     async def _key(self, ctx: base.StepContext, found: Endpoint) -> str | None:
         """The secret, if one is named; else the installation's, which goes to the provider's own address alone."""
         if self.config.key:
-            return await ctx.secret(self.config.key, found.host)
+            key = (await ctx.secret(self.config.key, found.host)).strip()
+            if not KEY.fullmatch(key):
+                text = f"The secret “{self.config.key}” is no key: one has letters, digits and signs, and no spaces."
+                raise WorkflowStepError(text, is_permanent=True)
+            return key
         return settings.AI_KEYS.get(found.provider) or None if found.is_own else None
 
     async def _ask(self, ctx: base.StepContext, found: Endpoint, key: str | None) -> base.Done:
