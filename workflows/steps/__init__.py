@@ -28,11 +28,14 @@ from workflows.steps.check import Check
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
+from workflows.steps.email import Email
+from workflows.steps.file import File
 from workflows.steps.for_each import DONE, ForEach
 from workflows.steps.input import Input
 from workflows.steps.output import Output
 from workflows.steps.process import Process
 from workflows.steps.sentences import sentence, titled
+from workflows.steps.sql import SQL
 from workflows.steps.switch import Switch
 
 log = logging.getLogger(__name__)
@@ -53,6 +56,7 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 for _step in (
     *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
+    *(File, Email, SQL),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
