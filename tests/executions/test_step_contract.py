@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,78 +14,20 @@ from pydantic import Field
 
 from executions import step_contract
 from executions.step_contract import AT_WORK, Promise, check_kind
-from tests.executions.conftest import chain, node, published
-from tests.providers import Reply, providing
-from tests.remote import Remote, Seen, as_json, running, silence
+from tests.samples import BUILT_IN, Kind, sample_of
 from tests.steps import GATES, RUNS
 from workflows import steps
 from workflows.errors import WorkflowStepError
 from workflows.steps import base
-from workflows.steps.contract import PROBE, Sample
-from workflows.steps.origin import origin_of
+from workflows.steps.contract import Sample
 from workflows.steps.secret_name import SecretName
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Kind = type[steps.AnyStep]
-BUILT_IN = [kind for kind in steps.kinds().values() if origin_of(kind).where == "built in"]
-SIGNED = {"do": "sign", "field": "text", "secret": PROBE, "save_as": "signature"}
-
-
-# What a kind needs beside its example: something that goes on until it is stopped, something to talk to
-
-
-def calling(kind: Kind, settings: Any) -> Iterator[Sample]:
-    other = published(chain(node("a", "default"), node("b", "delay", seconds=3_600)))
-    quick = published(chain(node("a", "default")))
-    yield Sample(kind, {"workflow": quick.pk}, long={"workflow": other.pk})
-
-
-def fetching(kind: Kind, settings: Any) -> Iterator[Sample]:
-    """From a server that sends back what lets somebody in, and from one that never answers."""
-    with running(Remote()) as remote:
-        settings.HTTP_ALLOW = [remote.rule]
-        told, never = remote.on("/told", echo), remote.on("/never", silence)
-        signed = {"url": told, "auth": "bearer", "secret": PROBE}
-        yield Sample(kind, {"url": told}, secret=signed, long={"url": never}, until=lambda: asked(remote, "/never"))
-
-
-async def asked(remote: Remote, path: str) -> None:
-    await asyncio.to_thread(remote.until, lambda it: any(seen.path == path for seen in it.seen))
-
-
-async def echo(seen: Seen, writer: asyncio.StreamWriter) -> None:
-    headers = json.dumps(seen.headers)
-    twice = base64.b64encode(headers.encode()).decode()
-    await as_json({"headers": headers, "twice": twice, "target": seen.target})(seen, writer)
-
-
-def asking(kind: Kind, settings: Any) -> Iterator[Sample]:
-    """A model that answers, and one that never comes to its first word."""
-    with providing() as quick, providing() as slow:
-        settings.HTTP_ALLOW = [quick.host, slow.host]
-        slow.otherwise = Reply(hold_at=0)
-        model = "openai-compatible:llama3.2"
-        secret = {"model": model, "base_url": quick.openai, "key": PROBE}
-        long = {"model": model, "base_url": slow.openai, "timeout_s": 3_600}
-        yield Sample(kind, secret=secret, long=long, until=lambda: asyncio.to_thread(slow.until, asked=1))
-
-
-SAMPLES: dict[str, Callable[[Kind, Any], Iterator[Sample]]] = {
-    "call": calling,
-    "http": fetching,
-    "ai": asking,
-    "countdown": lambda kind, _: iter([Sample(kind, {"seconds": 0.01}, long={"seconds": 3_600})]),
-    "delay": lambda kind, _: iter([Sample(kind, long={"seconds": 3_600})]),
-    "approval": lambda kind, _: iter([Sample(kind, long={"title": "For ever"})]),
-    "callback": lambda kind, _: iter([Sample(kind, long={"save_as": "for_ever"})]),
-    "compute": lambda kind, _: iter([Sample(kind, secret={"calculations": [SIGNED]})]),
-}
-
 
 @pytest.fixture
-def sample(kind: Kind, settings: Any) -> Iterator[Sample]:
-    yield from SAMPLES.get(kind.kind, lambda kind, _: iter([Sample(kind)]))(kind, settings)
+def sample(kind: Kind, settings: Any, tmp_path: Path) -> Iterator[Sample]:
+    yield from sample_of(kind, settings, tmp_path)
 
 
 @pytest.mark.parametrize("promise", AT_WORK, ids=lambda promise: promise.__name__)

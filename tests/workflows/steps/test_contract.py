@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 from pydantic import Field, model_validator
 
+from tests.samples import BUILT_IN
 from workflows import steps
 from workflows.steps import base, contract
 from workflows.steps.contract import PROMISES, Promise, Sample
 
-BUILT_IN = [kind for kind in steps.kinds().values() if kind.__module__.startswith("workflows.steps.")]
+
+@pytest.fixture(autouse=True)
+def shop(settings: Any) -> None:
+    """The database that sql's example asks."""
+    settings.SQL_DATABASES = ["shop"]
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def out_twice(cls: Any, data: Mapping[str, Any]) -> tuple[str, ...]:
         (
             contract.every_setting_is_explained,
             {"Config": config(text=(str, Field("", max_length=9)))},
-            "“text” needs a description",
+            "“text” needs a title or",
         ),
         (
             contract.every_setting_is_explained,
