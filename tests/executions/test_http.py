@@ -189,7 +189,7 @@ def submitted(workflow_id: int) -> None:
 
 async def test_expressions_say_what_is_sent(remote: Remote) -> None:
     url = remote.on("/orders/7", as_json({}))
-    config = {
+    config: dict[str, Any] = {
         "url": f"{remote.url}/orders/{{{{ input.order }}}}",
         "method": "POST",
         "query": "{{ input.query }}",

@@ -183,7 +183,7 @@ class Config(base.Config):
 
 class Http(base.Step[Config]):
     kind, label, icon = "http", "HTTP request", "http"
-    help = "Calls another system: an API, a web page, a file."
+    help = "Calls another system: an API, a webhook, a web page, a file."
     effects = "outside"
     literal = frozenset({"secret"})
     presets = (
@@ -207,7 +207,7 @@ class Http(base.Step[Config]):
             answer = await sending.answer(config.timeout_s)
         except Exception as error:
             raise failure.of_error(error, sending, config.timeout_s, may_repeat) from error
-        ctx.log(f"{answer.status} {answer.reason}, {in_bytes(len(answer.body))} in {answer.took_ms:,} ms")
+        ctx.log(f"{answer.line}, {in_bytes(len(answer.body))} in {answer.took_ms:,} ms")
         if not any(answer.status in some for some in statuses.parse(config.expect)):
             raise failure.of_status(answer, sending, may_repeat)
         try:
