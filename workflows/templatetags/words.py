@@ -27,6 +27,12 @@ STEP_ICONS = frozenset(
 )
 
 
+@register.filter
+def has_lines(text: object) -> bool:
+    """Whether places in it stand below each other, such as a caret below what it points at."""
+    return "\n" in str(text or "")
+
+
 @register.simple_tag
 @lru_cache(maxsize=1_024)
 def icon(name: str, css: str = "") -> SafeString:
