@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from workflows.transform.wrong import MOST_BYTES, wrong
 
-# fmt: off
-Encoding = Literal["auto", "utf-8", "utf-8-sig", "utf-16", "windows-1252", "iso-8859-1", "iso-8859-15", "shift_jis", "gb18030"]
-# fmt: on
+Encoding = Literal[
+    "auto", "utf-8", "utf-8-sig", "utf-16", "windows-1252", "iso-8859-1", "iso-8859-15", "shift_jis", "gb18030"
+]
 ENCODINGS: dict[str, Any] = {
     "auto": "as it says itself, else UTF-8",
     "utf-8": "UTF-8",
@@ -34,8 +34,8 @@ def decoded(content: bytes, encoding: Encoding) -> str:
     except UnicodeDecodeError as error:
         byte = f"0x{content[error.start]:02x}" if error.start < len(content) else "its end"
         raise wrong(
-            f"The text is not in {ENCODINGS[name].partition(' with')[0]}: {byte} at byte {error.start + 1:,} does not fit. "
-            "Choose its encoding; files of older Windows programs are often in Windows-1252.",
+            f"The text is not in {ENCODINGS[name].partition(' with')[0]}: {byte} at byte {error.start + 1:,} does not "
+            "fit. Choose its encoding; files of older Windows programs are often in Windows-1252.",
             byte=error.start,
         ) from None
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Literal
+from xml.parsers import expat
+from xml.parsers.expat import ExpatError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -19,11 +21,14 @@ from workflows.comparison import said
 from workflows.transform.bytes import require_small
 from workflows.transform.places import Place
 from workflows.transform.thread import Stop
-from workflows.transform.wrong import require_few, setting, wrong
+from workflows.transform.wrong import MOST_BYTES, require_few, setting, wrong
 from workflows.values import MAX_DEPTH
 
 HTML_BYTES = 4 * 1024 * 1024  # a tree takes many times as much
+MARKDOWN_BYTES = 1024 * 1024
 ELEMENTS = 100_000
+DEEPEST = 1_000
+XML_ELEMENTS = 500_000
 SEARCH_S = 10.0  # for all selectors of a step
 SELECTOR = 300  # characters
 NAME = re.compile(r"[^\W\d][\w.:-]*")
@@ -95,14 +100,24 @@ def read_html(text: str, each: str, fields: list[Selected], stop: Stop) -> Any:
 
 
 def _tree(text: str, stop: Stop) -> Any:
+    """Raises WorkflowStepError while it is read, as soon as it has too many elements or is too deep."""
     import bs4
 
+    class Bounded(bs4.BeautifulSoup):
+        elements = 0
+
+        def pushTag(self, tag: Any) -> None:
+            stop.ask()
+            self.elements += 1
+            if self.elements > ELEMENTS:
+                raise wrong(f"The page has more than {ELEMENTS:,} elements, which is the most that can be read.")
+            if len(self.tagStack) > DEEPEST:
+                raise wrong(f"The page is nested more than {DEEPEST:,} elements deep.")
+            super().pushTag(tag)
+
     require_small(len(text), "The page", HTML_BYTES)
-    if text.count("<") > ELEMENTS * 3:
-        raise wrong(f"The page has more than {ELEMENTS:,} elements, which is the most that can be read.")
-    stop.ask()
     try:
-        return bs4.BeautifulSoup(text, "html.parser")
+        return Bounded(text, "html.parser")
     except (RecursionError, bs4.exceptions.ParserRejectedMarkup, AssertionError) as error:
         raise wrong(f"The page cannot be read: {str(error)[:100] or 'it is nested too deep'}.") from None
 
@@ -153,25 +168,64 @@ def plain(element: Any) -> str:
     return " ".join("".join(pieces).split())
 
 
+# fmt: off
+BLOCKS = frozenset({
+    "[document]", "html", "body", "p", "div", "li", "ul", "ol", "dl", "dt", "dd", "tr", "table", "h1", "h2", "h3", "h4",
+    "h5", "h6", "section", "article", "header", "footer", "main", "nav", "aside", "pre", "blockquote", "form",
+    "title", "figure", "figcaption", "br", "hr",
+})
+# fmt: on
+
+
 def html_to_text(text: str, stop: Stop) -> str:
     """A line for each block."""
-    tree = _tree(text, stop)
-    for element in tree.find_all(["script", "style", "template", "head"]):
-        element.decompose()
-    for element in tree.find_all(["br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "section", "pre"]):
-        element.insert_after("\n")
-    lines = (" ".join(line.split()) for line in "".join(tree.strings).splitlines())
-    return "\n".join(line for line in lines if line)
+    lines: list[str] = []
+    blocks: dict[int, Any] = {}
+    last: Any = None
+    for piece in stop.each(_tree(text, stop).descendants):
+        if piece.name == "br":
+            last = None
+        if piece.name is not None or type(piece).__name__ != "NavigableString":
+            continue  # an element; a comment, a script, a style
+        block = _block_of(piece.parent, blocks)
+        if block is not last or not lines:
+            lines.append(str(piece))
+        else:
+            lines[-1] += str(piece)
+        last = block
+    made = (" ".join(line.split()) for line in lines)
+    return "\n".join(line for line in made if line)
+
+
+def _block_of(element: Any, known: dict[int, Any]) -> Any:
+    """The block that it stands in; what was found on the way is remembered."""
+    way = []
+    while id(element) not in known and element.name not in BLOCKS and element.parent is not None:
+        way.append(id(element))
+        element = element.parent
+    block = known.get(id(element), element)
+    known.update(dict.fromkeys((*way, id(element)), block))
+    return block
 
 
 def html_to_markdown(text: str, stop: Stop) -> str:
     import markdownify
 
-    tree = _tree(text, stop)
-    for element in tree.find_all(["script", "style", "template"]):
-        element.decompose()
+    class Bounded(markdownify.MarkdownConverter):
+        """Each level writes what is inside it again, so it is the work that has a limit."""
+
+        written = 0
+
+        def process_tag(self, node: Any, parent_tags: Any = None) -> str:
+            stop.ask()
+            made = super().process_tag(node, parent_tags)  # type: ignore[misc]
+            self.written += len(made)
+            if self.written > MOST_BYTES * 4:
+                raise wrong("The page is too large and nested too deep to be written as Markdown.")
+            return str(made)
+
     try:
-        made = markdownify.MarkdownConverter(heading_style="ATX", bullets="-").convert_soup(tree)
+        made = Bounded(heading_style="ATX", bullets="-").convert_soup(_tree(text, stop))
     except RecursionError:
         raise wrong("The page is nested too deep to be written as Markdown.") from None
     return re.sub(r"\n{3,}", "\n\n", str(made)).strip()
@@ -181,7 +235,7 @@ def markdown_to_html(text: str, stop: Stop) -> str:
     """CommonMark with tables. HTML inside is escaped, and addresses that run something are left out."""
     from markdown_it import MarkdownIt
 
-    require_small(len(text), "The text", HTML_BYTES)
+    require_small(len(text), "The text", MARKDOWN_BYTES)
     stop.ask()
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     return str(reader.render(text)).strip()
@@ -190,31 +244,44 @@ def markdown_to_html(text: str, stop: Stop) -> str:
 # XML
 
 
-def read_xml(text: str) -> dict[str, Any]:
+def read_xml(text: str, stop: Stop) -> dict[str, Any]:
     """Elements by their names, several of one name as a list, attributes with “@”, text beside them as “#text”.
 
-    A document with a DTD of its own is refused: entities are how a small file becomes a large one.
+    A document with entities of its own is refused: they are how a small file becomes a large one.
     """
     import xmltodict
 
-    if re.search(r"<!\s*(ENTITY|DOCTYPE[^>\[]*\[)", text, re.IGNORECASE):
-        raise wrong("The XML declares entities of its own (a DTD), which are not followed. Take them out.")
-    if _depth(text) > MAX_DEPTH - 4:
-        raise wrong(f"The XML is nested more than {MAX_DEPTH - 4} levels deep.")
+    bare = re.sub(r"^\s*<\?xml[^>]*\?>", "", text.removeprefix("\ufeff"), count=1)  # the encoding is done with
     try:
-        made = xmltodict.parse(re.sub(r"^\ufeff?\s*<\?xml[^>]*\?>", "", text, count=1), disable_entities=True)
-    except Exception as error:  # expat's, and ValueError where entities are declared
+        _look_through(bare, stop)
+        made = xmltodict.parse(bare, disable_entities=True)
+    except (ExpatError, ValueError) as error:
         raise wrong(f"This is not valid XML: {str(error)[:200]}.") from None
     return dict(made or {})
 
 
-def _depth(text: str) -> int:
-    """At most; comments and texts may make it more than it is, never less."""
-    deepest = depth = 0
-    for close, alone in re.findall(r"<(/?)[^\W\d][^<>]*?(/?)>", text):
-        depth += -1 if close else 0 if alone else 1
-        deepest = max(deepest, depth)
-    return deepest
+def _look_through(text: str, stop: Stop) -> None:
+    """Before anything is kept of it: how deep it is, and whether it declares entities."""
+    parser, depth, many = expat.ParserCreate(), 0, 0
+
+    def begin(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, many
+        depth, many = depth + 1, many + 1
+        stop.ask()
+        if many > XML_ELEMENTS:
+            raise wrong(f"The XML has more than {XML_ELEMENTS:,} elements, which is the most that can be read.")
+        if depth > MAX_DEPTH - 4:
+            raise wrong(f"The XML is nested more than {MAX_DEPTH - 4} levels deep.")
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def declared(*_: Any) -> None:
+        raise wrong("The XML declares entities of its own (in a DTD), which are not followed. Take them out.")
+
+    parser.StartElementHandler, parser.EndElementHandler, parser.EntityDeclHandler = begin, end, declared
+    parser.Parse(text, True)
 
 
 def write_xml(value: Any, root: str) -> str:
@@ -260,7 +327,7 @@ def read_feed(content: bytes, stop: Stop) -> dict[str, Any]:
         found = feedparser.parse(io.BytesIO(content), resolve_relative_uris=False)
     except RecursionError:
         raise wrong("The feed is nested too deep.") from None
-    if not found.version and not found.entries:
+    if not found.get("version") and not found.entries:
         why = found.get("bozo_exception")
         raise wrong(f"This is no RSS or Atom feed{f': {str(why)[:150]}' if why else ''}.")
     head = found.feed
@@ -292,7 +359,7 @@ def _entry(entry: Any) -> dict[str, Any]:
 
 
 def _time(of: Any, name: str) -> str | None:
-    parsed = of.get(f"{name}_parsed")
+    parsed = dict.get(of, f"{name}_parsed")  # the library's own get() would answer with another time
     try:
         return datetime.fromtimestamp(calendar.timegm(parsed), UTC).isoformat() if parsed else None
     except (ValueError, OverflowError, OSError):

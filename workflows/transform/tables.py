@@ -158,7 +158,8 @@ def read_xlsx(content: bytes, sheet: str, has_header: bool, stop: Stop) -> list[
     try:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
     except Exception as error:  # whatever a broken part makes it stumble over
-        raise wrong(f"This is not a spreadsheet that can be read (.xlsx): {str(error)[:200]}") from None
+        why = str(error).partition("\n")[0][:200]
+        raise wrong(f"This is not a spreadsheet that can be read (.xlsx), or it is damaged: {why}") from None
     try:
         page = _sheet(book, sheet)
         page.reset_dimensions()  # a file may claim more than it has
@@ -223,10 +224,13 @@ def write_xlsx(
     names = columns or names_of(rows, stop)
     book = Workbook(write_only=True)
     page = book.create_sheet(_title(sheet))
-    if has_header:
-        page.append([_to_cell(page, name, is_guarded, "the header") for name in names])
-    for number, cells in enumerate(_cells(rows, names, stop), 1):
-        page.append([_to_cell(page, cell, is_guarded, f"item {number:,}") for cell in cells])
+    try:
+        if has_header:
+            page.append([_to_cell(page, name, is_guarded, "the header") for name in names])
+        for number, cells in enumerate(_cells(rows, names, stop), 1):
+            page.append([_to_cell(page, cell, is_guarded, f"item {number:,}") for cell in cells])
+    finally:
+        page.close()  # also where it is given up: it holds an open file
     to = io.BytesIO()
     book.save(to)
     return to.getvalue()
