@@ -18,6 +18,7 @@ from django.utils import timezone
 from executions import blobs
 from executions.models import WorkflowExecution
 from executions.retention import Pace, Pruning, cutoff_of
+from workflows import files
 from workflows.models import Workflow
 
 FIRST_S, EVERY_S = 60.0, 3_600.0
@@ -63,6 +64,7 @@ def tidy(is_over: Callable[[], bool] = lambda: False) -> None:
         if pruning.executions:
             log.info("Deleted %d executions of workflow %d that were too old", pruning.executions, workflow.pk)
     forget_orphans()
+    files.forget_orphans(_alive)
     give_back(is_over)
 
 
@@ -71,12 +73,12 @@ def forget_orphans() -> int:
 
     Not those of the last day: an execution that is being made has its files before its row can be seen.
     """
-    files, since = storages["blobs"], timezone.now() - timedelta(days=1)
+    kept, since = storages["blobs"], timezone.now() - timedelta(days=1)
     try:
-        names, _ = files.listdir("")
+        names, _ = kept.listdir("")
     except FileNotFoundError:
         return 0
-    old = [int(name) for name in names if name.isdigit() and files.get_modified_time(name) < since]
+    old = [int(name) for name in names if name.isdigit() and kept.get_modified_time(name) < since]
     forgotten = 0
     for start in range(0, len(old), 500):
         part = set(old[start : start + 500])
@@ -84,6 +86,10 @@ def forget_orphans() -> int:
         blobs.forget(part)
         forgotten += len(part)
     return forgotten
+
+
+def _alive(workflow_ids: list[int]) -> set[int]:
+    return set(Workflow.objects.filter(pk__in=workflow_ids).values_list("pk", flat=True))
 
 
 def give_back(is_over: Callable[[], bool] = lambda: False) -> int:

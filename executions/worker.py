@@ -29,6 +29,7 @@ from executions.lease import LeaseKeeper, OwnerFile
 from executions.live import ENGINES, VIEWERS, Bell
 from executions.run import Run
 from executions.sweep import LOOK_S, Sweep
+from workflows import client
 from workflows.blueprint import Blueprint
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Worker:
         self._housekeeper.stop()
         if _workers.get(self._loop) is self:
             del _workers[self._loop]
+            await client.close()
         if self._keeper:
             self._keeper.stop()
         if self._threads:

@@ -34,6 +34,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 def quick_and_plain(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Passwords are hashed quickly, static files need no manifest, and nothing is left in the project's data folder."""
     settings.DATA_DIR = tmp_path_factory.mktemp("data")
+    settings.MASTER_KEYS = "c2VjcmV0cyBvZiB0ZXN0cyBhcmUgbm8gc2VjcmV0cyE="  # 32 bytes, as a key of the secrets has
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     storage = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": storage}

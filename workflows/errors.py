@@ -5,8 +5,11 @@ StepstreamError
 ├── EditError                 a change of a draft that cannot be made
 │   └── EditConflict          somebody else changed the draft first
 ├── InputError                an input or a value that cannot be kept
+├── VaultError                a secret that cannot be decrypted: its key is missing or wrong
 ├── WorkflowExecutionError    an execution that could not start, or that failed
 └── WorkflowStepError         raised by a step: this attempt failed, and why
+    ├── AddressRefused        it may not connect to that address
+    └── AnswerTooLarge        what came back is more than may be read
 
 A failing step is data in the journal; an exception that escapes the engine is our bug.
 """
@@ -79,6 +82,12 @@ class InputError(StepstreamError):
         super().__init__(message)
 
 
+class VaultError(StepstreamError):
+    """The key of a secret is missing or wrong."""
+
+    code = "secret.key"
+
+
 class WorkflowExecutionError(StepstreamError):
     """The workflow could not be executed."""
 
@@ -107,3 +116,21 @@ class WorkflowStepError(StepstreamError):
         self.details = dict(details or {})
         self.is_permanent, self.retry_after_s = is_permanent, retry_after_s
         super().__init__(message)
+
+
+class AddressRefused(WorkflowStepError):
+    """Steps may not connect to this address."""
+
+    code = "step.address"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message, is_permanent=True)
+
+
+class AnswerTooLarge(WorkflowStepError):
+    """The answer is larger than what may be read."""
+
+    code = "step.answer"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message, is_permanent=True)

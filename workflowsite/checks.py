@@ -2,11 +2,16 @@
 
 import ipaddress
 import sqlite3
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from workflows import vault
+from workflows.errors import VaultError
+from workflows.outward import rules
 
 
 @register()
@@ -36,6 +41,43 @@ def sqlite_can_answer(app_configs: Any, **kwargs: Any) -> list[Error]:
         return []
     hint = "Use a Python that is built with a newer SQLite, or PostgreSQL (DATABASE_URL)."
     return [Error(f"SQLite {sqlite3.sqlite_version} has no RETURNING; 3.35 is needed.", hint, id="site.E003")]
+
+
+@register()
+def keys_can_be_read(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What can be said without the database; whether they are the right ones is asked at the start."""
+    file = vault.key_file()
+    if not settings.MASTER_KEYS and not file.exists():
+        return []
+    try:
+        vault.vault()
+    except VaultError as error:
+        return [Error(error.message, "`manage.py rotate_keys --new` prints how a key looks.", id="site.E004")]
+    if not settings.MASTER_KEYS and file.stat().st_mode & 0o077:
+        return [Warning(f"Others on this machine may read {file}.", f"chmod 600 {file}", id="site.W001")]
+    return []
+
+
+@register()
+def allowed_addresses_can_be_read(app_configs: Any, **kwargs: Any) -> list[Error]:
+    try:
+        rules(tuple(settings.HTTP_ALLOW))
+    except ValueError as error:
+        hint = "For example HTTP_ALLOW=10.1.0.0/16:443,127.0.0.1:11434"
+        return [Error(f"HTTP_ALLOW: {error}", hint, id="site.E010")]
+    return []
+
+
+@register()
+def authorities_can_be_read(app_configs: Any, **kwargs: Any) -> list[Error]:
+    if not settings.HTTP_CA_FILE:
+        return []
+    try:
+        ssl.create_default_context().load_verify_locations(cafile=settings.HTTP_CA_FILE)
+    except OSError as error:  # what is no certificate, too
+        hint = "It takes the path of a file with certificates in PEM format."
+        return [Error(f"HTTP_CA_FILE={settings.HTTP_CA_FILE} cannot be read: {error}.", hint, id="site.E011")]
+    return []
 
 
 def _is_loopback(host: str) -> bool:

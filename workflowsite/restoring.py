@@ -10,12 +10,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from workflows import vault
 from workflowsite.archive import DATABASE, BadArchive, Manifest, read
 from workflowsite.files import sync_folder
 from workflowsite.snapshot import check, stamp
 
 CHECKING, READY, MOVING, ASIDE = "restore-checking", "restore-ready", "restore-moving", "aside"
-FOLDERS = ("blobs", "media")
+FOLDERS = ("blobs", "files", "media")
+MASTER = vault.FILE
 
 
 def unpack(archive: Path, data: Path, vendor: str, known_migrations: set[str]) -> Manifest:
@@ -50,7 +52,8 @@ def finish(data: Path, database: Path | None) -> Path | None:
     if ready.exists():
         aside = data / (ready / ASIDE).read_text()
         aside.mkdir(mode=0o700, exist_ok=True)
-        for path in list(replaced(data, database if (ready / DATABASE).exists() else None)):
+        master = [data / MASTER] if (ready / MASTER).exists() and (data / MASTER).exists() else []
+        for path in [*replaced(data, database if (ready / DATABASE).exists() else None), *master]:
             shutil.move(path, aside / path.name)
         sync_folder(aside)
         ready.rename(moving)
@@ -76,9 +79,11 @@ def replaced(data: Path, database: Path | None) -> Iterator[Path]:
 
 
 def keys(data: Path) -> Iterator[Path]:
-    """What is needed to read the rest: secret_key and whatever else is a key."""
+    """What is needed to read the rest: secret_key and whatever else is a key. Not the key of the secrets: whoever
+    finds a backup shall not have them too."""
+    ends = ("_key", "_keys", ".key")
     yield from sorted(
-        path for path in data.glob("*") if path.is_file() and path.name.endswith(("_key", "_keys", ".key"))
+        path for path in data.glob("*") if path.is_file() and path.name.endswith(ends) and path.name != MASTER
     )
 
 

@@ -49,6 +49,8 @@ IS_HTTPS = PUBLIC_URL.startswith("https://")
 TRUSTED_PROXIES = words("TRUSTED_PROXIES")  # addresses whose X-Forwarded-For is believed
 DEBUG = flag("DEBUG")
 SECRET_KEY = text("SECRET_KEY") or secret_key.kept_in(DATA_DIR / "secret_key")
+# Taken out of the environment, so that no child process gets them. Empty: the keys in DATA_DIR/master.key.
+MASTER_KEYS = os.environ.pop("MASTER_KEYS", "").strip()
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", as_host(HOST), *words("ALLOWED_HOSTS")]
 if PUBLIC_URL:
     ALLOWED_HOSTS.append(as_host(urlsplit(PUBLIC_URL).hostname or ""))
@@ -139,7 +141,23 @@ ENGINE = {
     "STEPS": number("ENGINE_STEPS", 10_000),  # that one execution starts, attempts included
 }
 
+# What steps may reach by HTTP; docs/http.md says more
+HTTP_ALLOW = words("HTTP_ALLOW")  # addresses inside that they may call: 10.1.0.0/16:443, 127.0.0.1:11434, [fd00::]/8:*
+HTTP_CA_FILE = text("HTTP_CA_FILE")  # certificates of authorities of one's own, beside the public ones
+HTTP_BODY_BYTES = number("HTTP_BODY_BYTES", 10 * 1024 * 1024)  # of one answer, unpacked
+HTTP_CONNECT_SECONDS = number("HTTP_CONNECT_SECONDS", 10)  # to find a host and connect to it
+HTTP_SECONDS = number("HTTP_SECONDS", 300)  # the longest that a request may take in all
+
+FILES = {
+    "FILE_BYTES": number("FILE_BYTES", 16 * 1024 * 1024),  # of one file of a workflow
+    "WORKFLOW_BYTES": number("FILES_BYTES", 1024 * 1024 * 1024),  # of all files of one workflow
+    "MOST": 10_000,  # of one workflow
+}
+
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
+
+# Language models, for ai steps that name no secret: these keys go to the provider's own address and nowhere else
+AI_KEYS = {"openai": text("OPENAI_API_KEY"), "anthropic": text("ANTHROPIC_API_KEY")}
 
 # Words and times
 LANGUAGE_CODE = "en"
@@ -153,7 +171,9 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "blobs": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "blobs"}},  # never served by URL
+    # These two are never served by URL: the first has large values of executions, the second the files of workflows.
+    "blobs": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "blobs"}},
+    "files": {"BACKEND": "workflowsite.files.DataFolderFiles", "OPTIONS": {"folder": "files"}},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_ALLOW_ALL_ORIGINS = False

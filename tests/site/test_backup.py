@@ -47,6 +47,8 @@ def data(prepared: Path, tmp_path: Path) -> Path:
     shutil.copytree(prepared, folder)
     (folder / "blobs" / "12").mkdir(parents=True)
     (folder / "blobs" / "12" / ("a" * 64)).write_bytes(b"large")
+    (folder / "files" / "3" / "reports").mkdir(parents=True)
+    (folder / "files" / "3" / "reports" / "2026 ü.csv").write_bytes(b"a,b")
     write(folder, "first")
     return folder
 
@@ -87,11 +89,13 @@ def test_what_was_backed_up_comes_back_and_what_was_there_is_kept_aside(data: Pa
     write(data, "second")
     (data / "secret_key").write_text("another key that is as long as a key has to be, or longer than that")
     (data / "blobs" / "12" / ("a" * 64)).unlink()
+    shutil.rmtree(data / "files")
     done = manage(data, "restore", str(archive))
     assert done.returncode == 0, done.stderr
     assert notes(data) == ["first"]
     assert (data / "secret_key").read_text() == key
     assert (data / "blobs" / "12" / ("a" * 64)).read_bytes() == b"large"
+    assert (data / "files" / "3" / "reports" / "2026 ü.csv").read_bytes() == b"a,b"
     (aside,) = data.glob("before-restore-*")
     assert str(aside) in done.stdout
     assert notes(aside) == ["first", "second"]

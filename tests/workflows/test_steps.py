@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import ValidationError
 
+from tests.remote import Remote, as_json, running
 from workflows import steps
 from workflows.errors import Problem, StepstreamError
 from workflows.graph import Node, parse
@@ -22,7 +23,7 @@ from workflows.steps import base
 
 DATA = {"name": "Ada", "age": 36, "tags": ["  One ", {"deep": "Two"}], "nothing": None, "yes": True}
 BUILT_IN = (
-    *("input", "check", "process", "ai", "output", "branch", "switch", "for_each", "call"),
+    *("input", "check", "process", "http", "ai", "output", "branch", "switch", "for_each", "call"),
     *("delay", "countdown", "approval", "callback", "default"),
 )
 
@@ -199,7 +200,7 @@ def test_an_unknown_kind_is_an_error_that_names_the_known_ones() -> None:
         ("input", {"field": 5}, "field"),
         ("input", {"example": "text"}, "example"),
         ("ai", {"prompt": ["what"]}, "prompt"),
-        ("ai", {"prompt": "x" * 20_001}, "prompt"),
+        ("ai", {"prompt": "x" * 400_001}, "prompt"),
         ("check", {"required": "name"}, "required"),
         ("check", {"allowed": {"a": 1}}, "allowed.a"),
     ],
@@ -308,7 +309,19 @@ class TestEveryKind:
         "branch": {"conditions": [{"path": "age", "operator": "at_least", "value": 18}]},
         "for_each": {"items": "given.0"},
         "call": {"workflow": 1},
+        "http": {"url": "http://127.0.0.1:8000/"},
     }
+
+    @pytest.fixture(autouse=True)
+    def remote(self, kind: str, settings: Any) -> Iterator[None]:
+        """What a step calls is there."""
+        if kind != "http":
+            yield
+            return
+        with running(Remote()) as remote:
+            settings.HTTP_ALLOW = [remote.rule, "127.0.0.1:8000"]
+            self.config["http"]["url"] = remote.on("/", as_json({"a": 1}))
+            yield
 
     def test_it_is_described(self, kind: str) -> None:
         step = steps.kinds()[kind]

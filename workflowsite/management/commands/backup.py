@@ -28,21 +28,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", nargs="?", type=Path, help="default: a new one in the data folder's “backups”")
 
-    def handle(self, *args: Any, file: Path | None, **options: Any) -> None:
+        parser.add_argument("--with-master-key", action="store_true", help="the key of the secrets too: guard the file")
+
+    def handle(self, *args: Any, file: Path | None, with_master_key: bool, **options: Any) -> None:
         file = (file or settings.DATA_DIR / "backups" / f"stepstream-{snapshot.stamp()}.tar.gz").absolute()
         if file.exists():
             raise CommandError(f"{file} is there already: choose another name.")
         copy = file.with_name(f".new-{file.name}.sqlite3")
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.make(file, copy)
+            self.make(file, copy, with_master_key)
         except (OSError, sqlite3.Error, snapshot.NoRoom, snapshot.Damaged, BadArchive) as error:
             raise CommandError(f"The backup was not made: {error}") from None
         finally:
             with suppress(OSError):
                 copy.unlink()
 
-    def make(self, file: Path, copy: Path) -> None:
+    def make(self, file: Path, copy: Path, with_master_key: bool) -> None:
         sources: dict[str, Path] = {}
         if connection.vendor == "sqlite":
             snapshot.take(Path(connection.settings_dict["NAME"]), copy)
@@ -53,12 +55,28 @@ class Command(BaseCommand):
                 "The database is PostgreSQL: back it up with pg_dump. This file holds the rest of the data."
             )
         sources |= data_files(settings.DATA_DIR)
+        master = settings.DATA_DIR / restoring.MASTER
+        if with_master_key and master.exists():
+            sources[restoring.MASTER] = master
         snapshot.require_room(file.parent, sum(path.stat().st_size for path in sources.values()) // 2)
         manifest = pack(file, sources, facts())
         size = file.stat().st_size
         self.stdout.write(
             f"{file}: {len(manifest.files):,} files, {said(manifest.bytes)}, packed {said(size)}. Checked."
         )
+        self.stdout.write(about_master(restoring.MASTER in manifest.files))
+
+
+def about_master(is_inside: bool) -> str:
+    """The backup of a key that nobody thought of is the one that is missed."""
+    if is_inside:
+        return "The key of the secrets is in it: whoever has the file can read them."
+    if settings.MASTER_KEYS:
+        return "The keys of the secrets are not in it: they come from MASTER_KEYS. Keep a copy of them elsewhere."
+    return (
+        f"The key of the secrets is not in it: keep a copy of {settings.DATA_DIR / restoring.MASTER} elsewhere, "
+        "or no secret can be read after a restore (--with-master-key packs it too)."
+    )
 
 
 def data_files(data: Path) -> dict[str, Path]:

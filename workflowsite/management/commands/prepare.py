@@ -12,6 +12,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
+from workflows import key_check
+from workflows.errors import VaultError
 from workflowsite import restoring, snapshot
 from workflowsite.accounts.owner import first_owner
 from workflowsite.data_folder import PREPARING, FolderInUse, held
@@ -32,6 +34,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Data in {settings.DATA_DIR}")
         self.finish_restore()
         self.prepare_database()
+        self.prepare_keys()
         self.prepare_static_files()
         call_command("load_examples", stdout=self.stdout)
         first_owner()
@@ -63,6 +66,12 @@ class Command(BaseCommand):
         except snapshot.NoRoom as error:
             raise CommandError(f"The database was not updated, since it must be copied first: {error}") from None
         self.stdout.write(f"The database as it was: {copy}")
+
+    def prepare_keys(self) -> None:
+        try:
+            key_check.make_ready()
+        except VaultError as error:
+            raise CommandError(error.message) from None
 
     def prepare_static_files(self) -> None:
         """In DEBUG they are served from their sources. The fingerprint comes last: a cut collection starts again."""

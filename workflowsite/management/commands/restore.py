@@ -53,5 +53,10 @@ class Command(BaseCommand):
             f"Restored {len(manifest.files):,} files as of {manifest.made_at[:16].replace('T', ' ')} UTC."
         )
         self.stdout.write(f"What was here before is in {aside}.")
+        if not settings.MASTER_KEYS and not (settings.DATA_DIR / restoring.MASTER).exists():
+            self.stdout.write(
+                f"The key of the secrets was not in the backup: put it at {settings.DATA_DIR / restoring.MASTER} "
+                "before the next start, or set MASTER_KEYS. If the key is lost: `manage.py rotate_keys --start-over`."
+            )
         if not is_ours:
             self.stdout.write("The database is PostgreSQL: restore it with pg_restore or psql.")

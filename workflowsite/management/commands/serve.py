@@ -15,6 +15,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from executions.worker import current_worker
+from workflows import key_check
+from workflows.errors import VaultError
 from workflowsite.accounts.owner import first_owner
 from workflowsite.data_folder import FolderInUse, FolderLock, held
 from workflowsite.server import WebServer
@@ -35,12 +37,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, no_engine: bool, grace: float, **options: Any) -> None:
         try:
             with held(settings.DATA_DIR, "") as lock:
+                key_check.make_ready()
                 server = WebServer(get_default_application(), host, port)
                 shift = Shift(server, None if no_engine else current_worker, grace, self.opening(lock, server))
                 shift.work()
                 self.leave(shift.failure)
         except FolderInUse as error:
             raise CommandError(str(error)) from None
+        except VaultError as error:
+            raise CommandError(error.message) from None
 
     def opening(self, lock: FolderLock, server: WebServer) -> Any:
         link = first_owner()
