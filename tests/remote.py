@@ -130,12 +130,12 @@ class Gate:
 
 class Remote:
     """`seen`: all requests in their order. `most`: how many were under way at once. `lost`: connections that the other
-    side ended in the middle of an answer."""
+    side ended in the middle of an answer. `open`: connections that are there now."""
 
     def __init__(self, host: str = "127.0.0.1", certificate: ssl.SSLContext | None = None) -> None:
         self.host, self.port = host, 0
         self.seen: list[Seen] = []
-        self.connections = self.now = self.most = self.lost = 0
+        self.connections = self.open = self.now = self.most = self.lost = 0
         self.changed = threading.Condition()
         self._certificate = certificate
         self._roads: dict[str, list[Behave]] = {}
@@ -194,6 +194,7 @@ class Remote:
         assert task
         self._tasks.add(task)
         self.connections += 1
+        self._count(1)
         begun = b""
         try:
             while seen := await _read(reader, begun):
@@ -203,6 +204,7 @@ class Remote:
         finally:
             self._tasks.discard(task)
             writer.close()
+            self._count(-1)
 
     async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         """Gives what has come of the next request meanwhile."""
@@ -226,6 +228,11 @@ class Remote:
     def _road(self, seen: Seen) -> Behave:
         road = self._roads.get(seen.path) or self._roads.get("*") or [answer("no such path", 404, "Not Found")]
         return road.pop(0) if len(road) > 1 else road[0]
+
+    def _count(self, more: int) -> None:
+        with self.changed:
+            self.open += more
+            self.changed.notify_all()
 
     def _note(self, seen: Seen | None, more: int) -> None:
         with self.changed:

@@ -264,7 +264,7 @@ def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> An
 def _value(look: str, text: str) -> Any:
     if not text.strip() and (look not in ("text", "long") or not text):
         return MISSING  # emptied: the default again
-    if look in ("text", "long", "choice", "secret"):
+    if look in ("text", "long", "choice", "secret", "code"):
         return text
     if look == "lines":
         return [line.strip() for line in text.split("\n") if line.strip()]

@@ -30,7 +30,7 @@ RESULT = 1024 * 1024  # bytes of JSON
 DEEPEST = 64  # levels, as everywhere in the data
 
 GLOBALS = ("debug", "range", "dict", "lipsum", "cycler", "joiner", "namespace")
-FILTERS = ("format", "indent", "batch", "slice", "pprint")
+FILTERS = ("format", "indent", "batch", "slice", "pprint", "safe")
 WARM_UP = ("{{ nothing }}", "{{ 1|nothing }}", "{{", "{{ '2026-01-01'|shift(days=1)|date('%a') }}", "{{ [1]|tojson }}")
 
 #: Inside a list, an object or a call, and for filters of ours, a missing key would silently be null.

@@ -70,9 +70,10 @@ def _candidates(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     if all(row.owner_id is not None for row in rows):
         groups = {row.group_id for row in rows} - {None}
         workflows = workflows.filter(Q(owner__in={row.owner_id for row in rows}) | Q(group__in=groups))
+    empty = Constant("", TextField())
     texts = {
-        "now": Coalesce(Cast("published__definition", TextField()), Constant("")),
-        "next": Coalesce(Cast("draft", TextField()), Constant("")),
+        "now": Coalesce(Cast("published__definition", TextField()), empty),
+        "next": Coalesce(Cast("draft", TextField()), empty),
     }
     names = {row.name for row in rows}
     held = reduce(or_, (Q(now__contains=name) | Q(next__contains=name) for name in names))

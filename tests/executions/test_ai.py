@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.test import Client
 
+from executions import spending
 from executions.engine import WorkflowEngine
+from executions.models import StepUsage, WorkflowExecution
 from executions.worker import Worker
-from tests.executions.conftest import chain, entries, lines, node, run, submit, told, until, until_told
+from tests.executions.conftest import chain, entries, lines, make, node, row, run, submit, told, until, until_told
 from tests.providers import Provider, Reply, failure, providing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -121,3 +126,85 @@ async def _until_said(number: int, text: str) -> None:
     async with asyncio.timeout(20):
         while text not in " ".join(await lines(number, "ask")):
             await asyncio.sleep(0.01)
+
+
+# What it took
+
+
+async def test_what_it_took_is_in_the_journal_and_on_both_pages(
+    provider: Provider, engine_room: Worker, alice: User, client: Client
+) -> None:
+    provider.says(failure(503, "Later"), Reply(("Once.",), usage=(1_200, 40)))
+    number = await submit(chain(asking(provider, policy=AT_ONCE)), owner=alice)
+    await until(number, "completed")
+    (done,) = [entry for entry in await entries(number) if entry.kind == "completed"]
+    assert done.data["usage"] == {"input_tokens": 1_200, "output_tokens": 40, "cost_usd": None, "model": "llama3.2"}
+    await sync_to_async(client.force_login)(alice)
+    whole = await sync_to_async(client.get)(f"/executions/{number}/")
+    step = await sync_to_async(client.get)(f"/executions/{number}/steps/ask/")
+    assert "1,240 tokens" in whole.content.decode()
+    assert "1,240 tokens" in step.content.decode() and "1,200 in, 40 out; llama3.2" in step.content.decode()
+
+
+async def test_an_execution_that_asked_no_model_says_nothing_of_tokens(alice: User, client: Client) -> None:
+    number = (await run(chain(node("ask", "ai", prompt="Say something.")), owner=alice)).execution_id
+    await sync_to_async(client.force_login)(alice)
+    for path in (f"/executions/{number}/", f"/executions/{number}/steps/ask/"):
+        shown = await sync_to_async(client.get)(path)
+        assert shown.status_code == 200 and "tokens" not in shown.content.decode()
+
+
+async def test_tokens_of_a_failed_attempt_count(provider: Provider, engine_room: Worker) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    provider.says("{}")
+    number = await submit(chain(asking(provider, output_schema=schema, ask_again=0)))
+    spent = await sync_to_async(spending.of_execution)(await until(number, "failed"))
+    assert spent is not None and spent.words == "19 tokens"
+
+
+@pytest.mark.parametrize(
+    ("costs", "words"),
+    [
+        ([], None),
+        ([None], "1,240 tokens"),
+        ([0.5, 1.0], "2,480 tokens, $1.50"),
+        ([0.0123, None], "2,480 tokens, at least $0.012"),
+        ([0.000001], "1,240 tokens, under $0.0001"),
+        ([0.0], "1,240 tokens, $0.00"),
+    ],
+)
+async def test_what_it_took_in_words(costs: list[float | None], words: str | None) -> None:
+    number = (await run(chain(node("a", "default")))).execution_id
+    for cost in costs:
+        await StepUsage.objects.acreate(
+            execution_id=number,
+            root_id=number,
+            node="a",
+            attempt=1,
+            input_tokens=1_200,
+            output_tokens=40,
+            cost_usd=cost,
+        )
+    spent = await sync_to_async(spending.of_execution)(await row(number))
+    assert (spent and spent.words) == words
+
+
+async def test_an_execution_counts_what_it_calls_and_a_called_one_its_own(
+    provider: Provider, engine_room: Worker
+) -> None:
+    inner = await make(chain(asking(provider)))
+    outer = await submit(chain(asking(provider, "first"), node("then", "call", workflow=inner.pk)))
+    await until(outer, "completed")
+    child = await WorkflowExecution.objects.aget(parent=outer)
+    both, own = [await sync_to_async(spending.of_execution)(await row(one)) for one in (outer, child.pk)]
+    assert both is not None and both.words == "38 tokens" and own is not None and own.words == "19 tokens"
+
+
+async def test_a_spent_budget_pauses_and_goes_on_when_it_is_resumed(provider: Provider, engine_room: Worker) -> None:
+    number = await submit(chain(asking(provider, "first"), asking(provider, "second")), token_budget=19)
+    await until_told(number, "paused")
+    paused = await until(number, "waiting")
+    assert paused.paused_at and len(provider.asked) == 1
+    await sync_to_async(WorkflowEngine().resume)(number)
+    await until(number, "completed")
+    assert len(provider.asked) == 2

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import resource
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from executions.engine import WorkflowEngine, WorkflowExecutionError
 from executions.models import WorkflowExecution
 from executions.worker import Worker
 from tests.executions.conftest import chain, drawn, entries, lines, make, node, row, run, submit, told, until
-from tests.remote import Gate, Remote, answer, as_json, drip, raw, running, silence
+from tests.remote import Gate, Remote, Seen, answer, as_json, drip, raw, running, silence
+from workflows.models import Secret
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -108,6 +113,44 @@ async def test_a_cancel_in_the_middle_ends_the_connection(remote: Remote, engine
     await asyncio.to_thread(remote.until, lambda it: it.now == 0)
     assert remote.lost == 1
     assert "cancelled call" in await told(execution_id) and "abandoned call" not in await told(execution_id)
+
+
+VALUE = "tk/+1f8e3b77=="
+
+
+async def echo(seen: Seen, writer: asyncio.StreamWriter) -> None:
+    """Gives away, everywhere that it can, what let somebody in."""
+    given = seen.headers.get("authorization") or seen.headers["x-key"]
+    leaks = {"message": f"bad key {given}", given: [given, {"deep": base64.b64encode(given.encode()).decode()}]}
+    status = 403 if seen.path == "/fails" else 200
+    await as_json(leaks, status, f"No {given}", x_echo=given, location=f"/?key={given}")(seen, writer)
+
+
+@pytest.mark.parametrize("auth", ["bearer", "basic", "header"])
+@pytest.mark.parametrize("path", ["/works", "/fails"])
+async def test_a_secret_comes_back_into_nothing_that_is_kept(
+    remote: Remote, alice: User, auth: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await sync_to_async(Secret.objects.make)(alice, "KEY", VALUE, [f"127.0.0.1:{remote.port}"])
+    workflow = await make(chain(http(remote.on(path, echo), auth=auth, auth_name="X-Key", secret="KEY")), owner=alice)
+    with suppress(WorkflowExecutionError), caplog.at_level("DEBUG"):
+        await WorkflowEngine().execute_workflow(workflow.pk)
+    sent = remote.seen[0].headers["x-key" if auth == "header" else "authorization"]
+    wire = base64.b64encode(f"X-Key:{VALUE}".encode()).decode()
+    assert VALUE in sent or wire in sent
+    found = await WorkflowExecution.objects.aget()
+    kept = repr([entry.data for entry in await entries(found.pk)]) + repr([found.output_data, found.error, caplog.text])
+    assert "KEY" in kept
+    for form in (VALUE, wire, quote(VALUE, safe=""), base64.b64encode(VALUE.encode()).decode().rstrip("=")):
+        assert form not in kept
+
+
+async def test_a_secret_goes_to_no_host_that_it_does_not_name(remote: Remote, alice: User) -> None:
+    await sync_to_async(Secret.objects.make)(alice, "KEY", VALUE, ["api.example.com"])
+    workflow = await make(chain(http(remote.on("/", echo), auth="bearer", secret="KEY")), owner=alice)
+    with pytest.raises(WorkflowExecutionError, match="may not go to 127.0.0.1"):
+        await WorkflowEngine().execute_workflow(workflow.pk)
+    assert remote.connections == 0
 
 
 async def test_a_secret_that_is_not_there_fails_the_step_before_anything_is_sent(remote: Remote) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.workflows import hostile_expressions
-from workflows import evaluator
+from workflows import evaluator, filters
 from workflows.evaluator import Fault, Template
 from workflows.evaluator_pool import EVALUATIONS, KILLS, POOL, Ended, Pool
 
@@ -473,3 +474,17 @@ def test_a_pool_of_its_own_ends_with_close() -> None:
     pool.close()
     assert pool.pids() == []
     assert not _is_alive(pid)
+
+
+def test_the_page_of_expressions_names_every_filter_and_its_examples_work() -> None:
+    page = (ROOT / "docs" / "expressions.md").read_text()
+    named = set(re.findall(r"[a-z_]+", page))
+    assert named.issuperset(set(filters.NAMES) - {"d", "e", "tojson"})
+    rows = [{"id": 1, "price": 9}]
+    note = {"amount": 120, "name": "Ada", "is_paid": False}
+    context = CONTEXT | {"data": {"rows": rows, "customer": {"name": "Bob"}}, "input": note}
+    context["steps"]["fetch-2"]["output"]["title"] = "Two"
+    for line in page.split("## Filters")[0].splitlines():
+        for source in re.findall(r"`([^`]*(?:\{\{|\{%)[^`]*)`", line):
+            if "…" not in source:
+                assert not isinstance(mixed(source.replace("\\|", "|"), context), Fault), source

@@ -39,7 +39,7 @@ def check(kind: str, content: Any) -> None:
 
 
 def made(kind: str, content: Any, files: Files) -> tuple[bytes, str]:
-    """The bytes and their content type. In a thread: it may read a disk."""
+    """The bytes and their content type. For a file in a thread: it reads a disk."""
     if kind == "json":
         return _as_json(_json(content)), "application/json"
     if kind == "form":

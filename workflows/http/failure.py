@@ -39,7 +39,7 @@ def of_status(answer: Answer, sending: Sending, may_repeat: bool) -> WorkflowSte
     is_worth_it = passes and (may_repeat or answer.status in UNDONE)
     if passes and not is_worth_it:
         text = f"{text} {_not_again(request.method)}"
-    details = {"status": answer.status, "url": url, "body": answer.text[:BODY]}
+    details = {"status": answer.status, "url": url, "body": _shown(answer)}
     wait = retry_after_s(answer.headers) if is_worth_it else None
     return WorkflowStepError(text, details, is_permanent=not is_worth_it, retry_after_s=wait)
 
@@ -59,8 +59,16 @@ def of_body(error: InputError, answer: Answer, sending: Sending, may_repeat: boo
     """It was to be JSON, and is not."""
     what = f"“{answer.content_type}”" if answer.content_type else "no content type"
     text = f"{sending.request.shown} answered {_status(answer)} with {what}, and not with JSON: {error.message}"
-    details = {"status": answer.status, "body": answer.text[:BODY]}
+    details = {"status": answer.status, "body": _shown(answer)}
     return WorkflowStepError(text, details, is_permanent=not may_repeat)
+
+
+def _shown(answer: Answer) -> Any:
+    """A short answer as the JSON that it is, else how its text begins."""
+    try:
+        return answer.json if answer.reading == "json" and len(answer.body) <= BODY else answer.text[:BODY]
+    except InputError:
+        return answer.text[:BODY]
 
 
 def message_of(answer: Answer) -> str:

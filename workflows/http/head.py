@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from django.utils.crypto import salted_hmac
 
 from workflows.errors import WorkflowStepError
+from workflows.outward import LONGEST_URL
 
 if TYPE_CHECKING:
     import httpx
@@ -22,7 +23,7 @@ Pairs = list[tuple[str, Any]]
 IDEMPOTENCY = "Idempotency-Key"
 NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-LONGEST = 8_192  # characters of one value
+LONGEST, LARGEST = 8_192, 65_536  # characters: of one value, of all headers
 #: What the connection itself says; anybody else who says it can make one request look like two.
 OURS = frozenset(
     (
@@ -51,6 +52,9 @@ def made(pairs: Pairs, content_type: str) -> Headers:
     """`content_type`: that of the body, where no header says another."""
     found = tuple((name, text.strip(" \t")) for name, value in pairs for text in _texts(name, value))
     named = {name.lower() for name, _ in found}
+    if (size := sum(len(name) + len(text) for name, text in found)) > LARGEST:
+        text = f"The headers have {size:,} characters together; {LARGEST:,} are the most."
+        raise WorkflowStepError(text, is_permanent=True)
     return found if not content_type or "content-type" in named else (("Content-Type", content_type), *found)
 
 
@@ -58,6 +62,9 @@ def with_query(url: httpx.URL, pairs: Pairs) -> httpx.URL:
     """What the URL has already stays as it is written, since it may be signed."""
     more = urlencode([(name, text) for name, value in pairs for text in _texts(name, value)], quote_via=quote)
     query = "&".join(part for part in (url.query.decode(), more) if part)
+    if (size := len(str(url)) + len(more)) > LONGEST_URL:
+        text = f"With its query the URL has {size:,} characters; at most {LONGEST_URL:,} are sent."
+        raise WorkflowStepError(text, is_permanent=True)
     return url.copy_with(query=query.encode()) if more else url
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from workflows import hosts
 from workflows.errors import InputError, VaultError
@@ -24,6 +25,7 @@ class SecretQuerySet(NamedQuerySet["Secret"]):
     def sealed(self) -> SecretQuerySet:
         return self.exclude(ciphertext="")
 
+    @sensitive_variables("value")
     def make(
         self,
         owner: Any,
@@ -84,6 +86,7 @@ class Secret(Named):
     def goes_anywhere(self) -> bool:
         return hosts.ANYWHERE in self.hosts
 
+    @sensitive_variables("value")
     def replace(self, value: str, by: Any) -> None:
         """Another value from now on; the earlier one is gone."""
         clean_value(value, self.name)
@@ -127,6 +130,7 @@ class Secret(Named):
         return f"secret:{self.pk}:{self.owner_id}:{self.name}:{version}"
 
 
+@sensitive_variables("value")
 def clean_value(value: str, name: str) -> str:
     """Raises InputError, in words that do not hold the value."""
     size = len(value.encode(errors="replace"))

@@ -26,6 +26,7 @@ from workflows.steps.branch import Branch
 from workflows.steps.call import Call
 from workflows.steps.callback import Callback
 from workflows.steps.check import Check
+from workflows.steps.code import Code
 from workflows.steps.compute import Compute
 from workflows.steps.convert import Convert
 from workflows.steps.countdown import Countdown
@@ -59,8 +60,25 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 
 for _step in (
-    *(Input, Check, Process, Http, AI, Output, Branch, Switch, ForEach, Call),
-    *(Set, List, Compute, Convert),
+    *(
+        Input,
+        Check,
+        Process,
+        Http,
+        AI,
+        Output,
+        Branch,
+    ),
+    *(
+        Switch,
+        ForEach,
+        Call,
+        Set,
+        List,
+        Compute,
+        Code,
+    ),
+    *(Convert,),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
@@ -140,6 +158,8 @@ def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     yield from _handle_problems(node, graph)
     for field, text in policy_errors(node.data):
         yield Problem("step.policy", f"Step “{node.label}”: {text}", node.id, f"policy.{field}")
+    for text in kind.cautions_of(node.data):
+        yield Problem("step.config", f"Step “{node.label}”: {text}", node.id, level="warning")
     for key in bare(node.data).keys() - kind.Config.model_fields.keys():
         text = f"Step “{node.label}” has the setting “{key[:80]}”, which “{kind.kind}” does not use."
         yield Problem("step.unknown_setting", text, node.id, key, "warning")

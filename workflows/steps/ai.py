@@ -39,7 +39,7 @@ ORDER = {
     "required": ["customer", "date", "total"],
 }
 KEY = re.compile(r"[\x21-\x7e]+")  # what a header can carry
-INSTALL = ".venv/bin/python -m pip install -r requirements-ai.txt"
+INSTALL = "make ai"
 
 
 class Config(base.Config):
@@ -62,8 +62,11 @@ class Config(base.Config):
     output_schema: dict[str, Any] | None = Field(
         None,
         title="Fields of the answer",
-        description="A JSON Schema: the answer is then an object that fits it, as ai_output. Empty: text.",
-        json_schema_extra={"look": "json"},
+        description="A JSON Schema; the answer is then an object that fits it, under ai_output. Empty: any text.",
+        json_schema_extra={
+            "look": "json",
+            "example": '{"type": "object", "properties": {"topic": {"type": "string"}}, "required": ["topic"]}',
+        },
     )
     key: SecretName = Field(
         "", title="Secret with the key", description="Empty: the key that this installation has for the provider."
@@ -73,8 +76,8 @@ class Config(base.Config):
         max_length=500,
         validate_default=True,
         title="Server address",
-        description="Of a server that speaks the provider's language, such as http://localhost:11434/v1 for Ollama. "
-        "Empty: the provider's own.",
+        description="Of a server of your own that speaks like the provider, such as Ollama. Empty: the provider's own.",
+        json_schema_extra={"look": "text", "example": "http://localhost:11434/v1"},
     )
     temperature: float | None = Field(
         None, ge=0, le=2, description="0 for the most likely words, more for other ones. Empty: as the model has it."
@@ -130,6 +133,7 @@ class Config(base.Config):
 class AI(base.Step[Config]):
     kind, label, icon = "ai", "AI", "ai"
     help = "Asks a language model about the data. The mock needs no key."
+    spends = True
     presets = (
         base.Preset("Summarise", {"prompt": "Summarise the data in three short sentences.", "temperature": 0.3}),
         base.Preset(
@@ -157,7 +161,7 @@ class AI(base.Step[Config]):
             )
             return self._mock(ctx)
         if ctx.tokens_left is not None and ctx.tokens_left <= 0:
-            return base.Pause("The budget of tokens is spent.")
+            return base.Pause("The token budget is spent.")
         return await self._ask(ctx, found, key)
 
     async def _key(self, ctx: base.StepContext, found: Endpoint) -> str | None:
@@ -215,7 +219,7 @@ def _asking() -> Any:
     except ModuleNotFoundError as error:
         raise WorkflowStepError(
             f"A real language model needs more packages than are installed here ({error.name} is missing). "
-            f"Whoever runs this installation adds them by: {INSTALL}",
+            f"Whoever runs this installation adds them by “{INSTALL}”, and starts it again.",
             is_permanent=True,
         ) from None
     asking.load()

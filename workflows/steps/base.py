@@ -238,6 +238,11 @@ class Step(Generic[C]):
         return cls.effects
 
     @classmethod
+    def cautions_of(cls, data: Mapping[str, Any]) -> Sequence[str]:
+        """What whoever publishes it should know, as sentences: no errors, but it may not do here what is meant."""
+        return ()
+
+    @classmethod
     def name_of(cls, data: Mapping[str, Any], handle: str) -> str:
         """What people call a handle."""
         return handle

@@ -117,7 +117,10 @@ class Config(base.Config):
     )
     root: str = Field(
         "root",
-        max_length=100, title="Outermost element", description="Such as orders.", json_schema_extra=_when("xml_write")
+        max_length=100,
+        title="Outermost element",
+        description="Such as orders.",
+        json_schema_extra=_when("xml_write"),
     )
     pretty: bool = Field(
         False, title="On several lines, for people", description="Else on one.", json_schema_extra=_when("json_write")

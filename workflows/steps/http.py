@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from workflows.steps.due import SaveAs
 from workflows.steps.secret_name import SecretName
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+LARGE = 64 * 1024  # bytes, beyond which an answer is read in a thread
 READS = frozenset(("GET", "HEAD", "OPTIONS"))
 AUTH: dict[str, Any] = {
     "none": "none",
@@ -137,12 +139,14 @@ class Config(base.Config):
     idempotency: bool = Field(
         True,
         title="Send an idempotency key",
-        description="For methods that write: the same header Idempotency-Key in every attempt.",
+        description="The same header Idempotency-Key in every attempt.",
+        json_schema_extra={"when": {"method": ["POST", "PUT", "PATCH", "DELETE"]}},
     )
     repeat: bool = Field(
         False,
         title="Repeat even if it may have been done",
-        description="For a POST or PATCH without that key, whose connection broke or which answered 5xx.",
+        description="Without that key: where the connection broke, or the answer was 5xx.",
+        json_schema_extra={"when": {"method": ["POST", "PATCH"]}},
     )
 
     @field_validator("content")
@@ -222,7 +226,7 @@ class Http(base.Step[Config]):
     async def _request(self, ctx: base.StepContext) -> Request:
         config = self.config
         url = check_url(config.url)
-        content, content_type = await asyncio.to_thread(body.made, config.body, config.content, ctx.files)
+        content, content_type = await self._body(ctx)
         headers = head.made([(pair.name, pair.value) for pair in config.headers], content_type)
         query = [(pair.name, pair.value) for pair in config.query]
         if config.idempotency and config.method not in READS and not head.has_key(headers):
@@ -235,6 +239,10 @@ class Http(base.Step[Config]):
         hidden = config.auth_name if config.auth == "query" else ""
         return Request(config.method, head.with_query(url, query), headers, content, config.follow, hidden)
 
+    async def _body(self, ctx: base.StepContext) -> tuple[bytes, str]:
+        made = partial(body.made, self.config.body, self.config.content, ctx.files)
+        return await asyncio.to_thread(made) if self.config.body == "file" else made()
+
     async def _taken(self, answer: Answer, ctx: base.StepContext) -> Any:
         """Its body for the data. Raises InputError where it was to be JSON, and is not."""
         reading = answer.reading if self.config.answer == "automatic" else self.config.answer
@@ -243,7 +251,8 @@ class Http(base.Step[Config]):
             return await asyncio.to_thread(ctx.files.save, path, answer.body, answer.content_type)
         if reading == "nothing" or not answer.body:
             return None if reading != "text" else ""
-        return await asyncio.to_thread(getattr, answer, reading)
+        is_large = len(answer.body) > LARGE
+        return await asyncio.to_thread(getattr, answer, reading) if is_large else getattr(answer, reading)
 
 
 def _folder(key: str) -> str:

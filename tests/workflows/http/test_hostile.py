@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import ssl
 import subprocess
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.remote import Remote, answer, as_json, drip, flood, moved, packed, raw, running, said, silence
+from tests.remote import Gate, Remote, answer, as_json, drip, flood, moved, packed, raw, running, said, silence
 from tests.workflows.http.conftest import call, called, in_loop
-from workflows import client, outward
+from workflows import client, outward, transport
+from workflows.errors import AddressRefused, AnswerTooLarge
 
 TOKEN = {"auth": "bearer", "secret": "T"}
 MANY = 300 * 1024
@@ -307,8 +309,8 @@ def test_a_cancel_ends_the_connection_and_leaves_the_pool_as_it_was(remote: Remo
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.to_thread(remote.until, lambda it: it.now == 0)
-        pool = client.client()._transport._pool  # type: ignore[attr-defined]
-        assert pool.connections == []
+        (pool,) = client.client()._transport._pools._pools  # type: ignore[attr-defined]
+        assert pool.busy == 0 and pool.core.connections == []
         return await called(remote.on("/quick", as_json({})))
 
     assert in_loop(cancelled).response["status"] == 200 and remote.lost == 1
@@ -326,6 +328,68 @@ def test_connections_are_used_again_and_cookies_are_not_kept(remote: Remote) -> 
 
     in_loop(twice)
     assert remote.connections == 1 and all("cookie" not in seen.headers for seen in remote.seen)
+
+
+def test_idle_connections_end_by_themselves(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "IDLE_SECONDS", 0.05)
+    gate = Gate(as_json({}))
+    url = remote.on("/", gate)
+
+    async def many_then_none() -> None:
+        work = [asyncio.create_task(called(url)) for _ in range(50)]
+        await asyncio.to_thread(remote.until, lambda it: it.now == 50)
+        gate.open()
+        assert not [done.error for done in await asyncio.gather(*work) if done.error]
+        await asyncio.to_thread(remote.until, lambda it: it.open == 0)
+        assert (await called(url)).error is None
+
+    in_loop(many_then_none)
+
+
+def test_those_who_look_for_the_same_name_at_once_ask_once(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_answer, asked = threading.Event(), []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        assert may_answer.wait(10)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(outward, "resolve", resolve)
+    remote.on("/", as_json({}))
+
+    async def many() -> list[Any]:
+        work = [asyncio.create_task(called(f"http://slow.example:{remote.port}/")) for _ in range(30)]
+        while not asked:
+            await asyncio.sleep(0.01)
+        work[0].cancel()  # who asked first goes away, and the others are answered all the same
+        may_answer.set()
+        return await asyncio.gather(*work, return_exceptions=True)
+
+    first, *others = in_loop(many)
+    assert isinstance(first, asyncio.CancelledError) and len(asked) == 1
+    assert [one.error for one in others] == [None] * 29
+
+
+def test_the_client_for_httpx2_has_the_same_walls(remote: Remote, inside: Remote, settings: Any) -> None:
+    settings.HTTP_BODY_BYTES = MANY
+    remote.on("/", packed(b"bread"))
+    remote.on("/bomb", packed(bomb(50 << 20), pack=lambda body: body))
+    remote.on("/moved", moved(inside.url))
+
+    async def asked() -> None:
+        http = client.client2()
+        assert type(http).__module__.startswith("httpx2") and http is client.client2()
+        assert (await http.get(remote.url)).text == "bread"
+        assert (await http.get(f"{remote.url}/moved")).status_code == 302
+        with pytest.raises(AnswerTooLarge):
+            await http.get(f"{remote.url}/bomb")
+        with pytest.raises(AddressRefused):
+            await http.get(inside.url)
+        with pytest.raises(AddressRefused):
+            await http.get(f"{remote.url}/moved", follow_redirects=True)
+
+    in_loop(asked)
+    assert inside.connections == 0
 
 
 def test_a_closed_client_is_followed_by_a_new_one(remote: Remote) -> None:

@@ -133,6 +133,21 @@ def test_a_file_of_the_workflow_goes_out_by_path_or_by_reference(remote: Remote,
     assert "no file" in call(url, method="PUT", body="file", content="in/b.pdf", files=files).error.message
 
 
+def test_a_file_cannot_bring_headers_along(remote: Remote, files: Area) -> None:
+    files.save("a.txt", b"x")
+    content = {"file": "a.txt", "content_type": "text/plain\r\nX-Admin: yes"}
+    error = call(remote.on("/", as_json({})), method="PUT", body="file", content=content, files=files).error
+    assert error.is_permanent and remote.seen == []
+
+
+def test_more_than_a_request_may_have_is_refused(remote: Remote) -> None:
+    url = remote.on("/", as_json({}))
+    error = call(url, query=[{"name": "id", "value": list(range(5_000))}]).error
+    assert error.is_permanent and "at most 8,192 are sent" in error.message
+    error = call(url, headers=[{"name": "X", "value": ["y" * 8_000] * 9}]).error
+    assert error.is_permanent and "65,536 are the most" in error.message and remote.seen == []
+
+
 # Secrets
 
 
