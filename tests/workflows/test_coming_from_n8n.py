@@ -8,7 +8,7 @@ from pathlib import Path
 from workflows.steps import kinds
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "transform.md").read_text()
-ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", PAGE.partition("## Coming from n8n")[2], re.MULTILINE)[2:]
+ROWS = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", PAGE.partition("## Coming from n8n")[2], re.MULTILINE)[1:]
 GENERIC = [
     *("set", "if", "merge", "splitOut", "filter", "aggregate", "limit", "itemLists", "removeDuplicates", "summarize"),
     *("sort", "dateTime", "crypto", "html", "markdown", "xml", "extractFromFile", "convertToFile", "rssFeedRead"),
