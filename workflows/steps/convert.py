@@ -136,7 +136,7 @@ class Config(base.Config):
         title="Save as a file",
         description="Its path in the workflow's files, such as reports/orders.csv (for zip → files: a folder). "
         "Empty: the result stays in the data, where it can.",
-        max_length=500,
+        max_length=300,
         validate_default=True,
         json_schema_extra={"example": "reports/orders.csv"},
     )

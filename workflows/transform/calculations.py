@@ -137,7 +137,7 @@ class Calculation(BaseModel):
         description=r"The text, or a pattern such as (\d+) EUR.",
         max_length=texts.LONGEST_PATTERN,
         validate_default=True,
-        json_schema_extra=_when("replace", *PATTERNS, example=r"(\d+) EUR"),
+        json_schema_extra=_when("replace", *PATTERNS, look="text", example=r"(\d+) EUR"),
     )
     by: str = Field(
         "",
