@@ -43,6 +43,7 @@ def _preset(label: str, **row: Any) -> base.Preset:
 class Compute(base.Step[Config]):
     kind, label, icon = "compute", "Dates, texts, hashes", "calendar"
     help = "Works out dates, texts, numbers, hashes and signatures."
+    example = {"calculations": [{"do": "slug", "field": "text", "save_as": "slug"}]}
     start = {"calculations": [{}]}
     presets = (
         _preset("Date and time", do="date_shift"),

@@ -52,6 +52,7 @@ def _preset(label: str, **operation: Any) -> base.Preset:
 class List(base.Step[Config]):
     kind, label, icon = "list", "Work on a list", "list"
     help = "Filters, sorts, groups, splits, joins and sums up a list, and removes duplicates."
+    example = {"operations": [{"do": "sort", "keys": [{}]}, {"do": "limit", "size": 10}]}
     start = {"operations": [{}]}
     presets = (
         _preset("Filter", conditions=[{"path": "item", "operator": "not_empty"}]),

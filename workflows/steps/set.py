@@ -47,6 +47,7 @@ class Config(base.Config):
 class Set(base.Step[Config]):
     kind, label, icon = "set", "Set fields", "edit"
     help = "Sets fields to values or expressions, and renames, keeps or leaves out others."
+    example = {"fields": [{"name": "customer.name", "value": "Ada"}]}
     start = {"fields": [{}]}
     presets = (
         base.Preset("Rename fields", {"renames": [{"old": "old_name", "new": "new_name"}]}),
