@@ -23,6 +23,7 @@ STEP_ICONS = frozenset(
     {
         *("input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http"),
         *("for_each", "call", "person", "link", "file", "mail", "table", "edit", "list", "calendar", "convert"),
+        *("download", "search"),
     }
 )
 
