@@ -262,13 +262,13 @@ def cancel(execution_id: int, nodes: Sequence[str] | None = None, by: Any = None
     return held
 
 
-def pause(execution_id: int, by: Any, *, paused: bool) -> set[int]:
+def pause(execution_id: int, by: Any, *, paused: bool, reason: str = "") -> set[int]:
     """The same for a pause, or its end; gives all that were changed. Parents first, as the journal locks them."""
     changed: set[int] = set()
     for child in _bare(execution_id):
-        if child.set_paused(paused, by):
+        if child.set_paused(paused, by, reason):
             changed.add(child.pk)
-        changed |= pause(child.pk, by, paused=paused)
+        changed |= pause(child.pk, by, paused=paused, reason=reason)
     return changed
 
 

@@ -56,6 +56,8 @@ class Held:
     time_limit_s: int | None = None
     pause_before: Sequence[str] = ()
     time_zone: str = ""
+    workflow_id: int = 0
+    root_id: int = 0  # itself, where nobody called it
 
     @property
     def graph(self) -> Graph:
@@ -77,6 +79,7 @@ class Look:
     is_paused: bool = False
     paused_by: str | None = None
     pause_before: Sequence[str] = ()
+    pause_reason: str = ""
     over: list[ExecutionWait] = field(default_factory=list)
     surveys: dict[str, Survey] = field(default_factory=dict)
 
@@ -195,6 +198,8 @@ def _held(row: WorkflowExecution, fence: int, entries: list[ExecutionLog], last_
         time_limit_s=None if row.parent_id else row.workflow.time_limit_s,
         pause_before=row.pause_before,
         time_zone=row.workflow.time_zone,
+        workflow_id=row.workflow_id,
+        root_id=row.root_id or row.pk,
     )
     try:
         held.given = input_of(row)
@@ -251,7 +256,7 @@ def _queued(item: Opening, held: Held, workflow: Workflow) -> Queued:
 def _is_there(item: Opening, held: Held) -> bool:
     """An earlier try whose COMMIT got through though its answer did not: this owner made it in this microsecond."""
     rows = WorkflowExecution.objects.owned_by(item.owner).filter(workflow=item.workflow_id, created_at=item.at)
-    held.execution_id = rows.values_list("pk", flat=True).first() or 0
+    held.execution_id = held.root_id = rows.values_list("pk", flat=True).first() or 0
     return held.execution_id > 0
 
 
@@ -266,7 +271,7 @@ def _opened(item: Opening, workflow: Workflow | None) -> Held | Refused:
     except InputError as error:
         return error
     held = Held(0, 1, 0, given, blueprint, [item.queued()], 1, weight(given))
-    held.time_limit_s, held.time_zone = workflow.time_limit_s, workflow.time_zone
+    held.time_limit_s, held.time_zone, held.workflow_id = workflow.time_limit_s, workflow.time_zone, workflow.pk
     return held
 
 
@@ -279,7 +284,7 @@ def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) ->
         sql = f"INSERT INTO {TABLE} ({', '.join(NEW_ROW)}) VALUES {', '.join([one] * len(values))} RETURNING id"
         cursor.execute(sql, [value for row in values for value in row])
         for (_, held), (execution_id,) in zip(made, cursor.fetchall(), strict=True):
-            held.execution_id = execution_id
+            held.execution_id = held.root_id = execution_id
         cursor.executemany(INSERT, [item.queued().row(held.execution_id, as_time) for item, held in made])
 
 
@@ -316,11 +321,11 @@ def look(execution_id: int, fence: int, families: Sequence[Family] = ()) -> Look
     """What others did meanwhile; None where the execution is no longer ours."""
     rows = WorkflowExecution.objects.filter(pk=execution_id, fence=fence)
     names = ("nudges", "cancel_requested_by__username", "cancel_requested_at", "paused_at", "paused_by__username")
-    row = rows.values_list(*names, "pause_before").first()
+    row = rows.values_list(*names, "pause_before", "pause_reason").first()
     if row is None:
         return None
-    nudges, cancelled_by, cancelled_at, paused_at, paused_by, pause_before = row
-    look = Look(nudges, cancelled_by, cancelled_at is not None, paused_at is not None, paused_by, pause_before)
+    nudges, cancelled_by, cancelled_at, paused_at, paused_by, *paused = row
+    look = Look(nudges, cancelled_by, cancelled_at is not None, paused_at is not None, paused_by, *paused)
     waits = ExecutionWait.objects.filter(execution=execution_id)
     if not look.is_paused:
         waits.lapse(timezone.now())

@@ -6,7 +6,7 @@ what its step added to its incoming data (`pack`), and the rest is rebuilt on re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 from executions.planner import Entry, State, is_end, live_edges
@@ -69,8 +69,11 @@ class Ledger:
     Apply every entry to it before its State. It forgets what no later step can ask for, so a long chain stays small.
     """
 
-    def __init__(self, graph: Graph, given: Data) -> None:
+    def __init__(self, graph: Graph, given: Data, named: Collection[str] = ()) -> None:
+        """`named`: the steps that expressions ask for, whenever that may be."""
         self.graph = graph
+        self.told: dict[str, Data] = {}  # of steps in `named` that ended: {"status", "output", "error"}
+        self._named = named
         self.given = given
         self.incoming: dict[str, Data] = {}
         self.accumulated: dict[str, Data] = {}
@@ -85,11 +88,13 @@ class Ledger:
             self.incoming[entry.node] = self._merged(entry.node, state)
         elif entry.kind == "skipped":
             self._release(entry.node)
+            self._tell(entry.node, "skipped", {})
         elif entry.kind in ("completed", "reused"):
             self._end(entry.node, _packed(entry), state)
         elif entry.kind == "failed" and "handle" in entry.data:  # its policy lets the execution go on
             added = {"error": told(entry.data["error"])} if entry.data["handle"] == ERROR else {}
             self._end(entry.node, {"added": added, "kept": True, "handle": entry.data["handle"]}, state)
+            self._tell(entry.node, "failed", {}, told(entry.data["error"]))
         elif entry.kind == "repaired" and "output" in entry.data:
             self._end(entry.node, _packed(entry), state)
         elif entry.kind == "repaired" and "input" in entry.data:
@@ -113,10 +118,15 @@ class Ledger:
         """A reused step was never started here."""
         incoming = self.incoming.pop(node_id) if node_id in self.incoming else self._merged(node_id, state)
         accumulated = unpack(incoming, packed)
+        self._tell(node_id, "completed", accumulated)
         if "instead" not in packed:
             accumulated = {**incoming, **accumulated}
         has_ended = is_end(self.graph, node_id, packed.get("handle", OUT))
         (self.ends if has_ended else self.accumulated)[node_id] = accumulated
+
+    def _tell(self, node_id: str, status: str, output: Data, error: Data | None = None) -> None:
+        if node_id in self._named:
+            self.told[node_id] = {"status": status, "output": output, "error": error}
 
     def _merged(self, node_id: str, state: State) -> Data:
         merged = self._peeked(node_id, state)

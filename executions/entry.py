@@ -56,7 +56,8 @@ def _as_it_is(at: datetime | None) -> datetime | None:
 
 
 def as_json(value: Any) -> str | None:
-    """Every entry and every row goes through here: it is where secrets are masked, once there are any."""
+    """Every entry and every row goes through here. Secrets were masked before, as the run noted it: what later steps
+    see must be what is written."""
     return None if value is None else _encode(value)
 
 

@@ -20,12 +20,12 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from executions import children
+from executions import budget, children
 from executions.aftermath import follow
 from executions.claim import Held, Opening, Queued, Refused, open_all
 from executions.entry import INSERT, Entry, as_json, time_form
 from executions.family import Order
-from executions.models import ExecutionLog, ExecutionWait, WorkflowExecution
+from executions.models import ExecutionLog, ExecutionWait, StepUsage, WorkflowExecution
 from executions.models.wait import audience_of
 from workflows.errors import StepstreamError
 
@@ -74,6 +74,8 @@ class Unit:
     children: list[Order] = field(default_factory=list)
     orphaned: list[str] = field(default_factory=list)  # nodes whose children are to end
     paused_before: str | None = None  # it pauses itself, before this step
+    paused_for: str = ""  # its budget is spent: all of its family pauses, for this reason
+    usages: list[StepUsage] = field(default_factory=list)
     closing: Closing | None = None
     parent_id: int | None = None
     tries: int = 0
@@ -316,8 +318,12 @@ def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
     for unit in units:
         if unit.paused_before is not None:
             _pause(unit.execution_id, unit.paused_before)
+        if unit.paused_for:
+            unit.woken |= budget.pause(unit.execution_id, unit.paused_for)
         if unit.orphaned:
             unit.woken |= children.cancel(unit.execution_id, unit.orphaned)
+    if usages := [usage for unit in units for usage in unit.usages]:
+        StepUsage.objects.bulk_create(usages)
     if orders := [(unit.execution_id, order) for unit in units for order in unit.children]:
         refused = children.make(orders)
         for unit in units:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -15,12 +15,13 @@ from executions.blobs import TooLarge
 from executions.data import Data, pack
 from executions.entry import Entry, as_json
 from executions.large import stowed
+from executions.masks import Mask
 from executions.models import Kind, WaitKind
 from executions.workshop import LINE_LENGTH, TIMED_OUT, Ended, StillRunning
 from workflows.errors import InputError, WorkflowStepError
 from workflows.graph import ERROR, OUT, Node
 from workflows.policy import Policy
-from workflows.steps.base import Call, Done, Each, Wait
+from workflows.steps.base import Call, Done, Each, Pause, Usage, Wait
 from workflows.values import clean, clean_text
 
 MOST_MS = 2**31 - 1  # what the journal's column holds: a wait of 25 days and longer has taken so long
@@ -37,6 +38,7 @@ class Setting:
     policy: Policy
     failures: int
     is_stopping: bool
+    mask: Mask = field(default_factory=Mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,31 @@ class Kept:
     data: Data
     added: Data
     handle: str
+    usage: Usage | None = None
 
     def __repr__(self) -> str:
         return f"Done(…, {self.handle!r})"
 
 
-def keep(execution_id: int, incoming: Data, done: Done) -> Kept:
+def keep(execution_id: int, incoming: Data, done: Done, mask: Mask) -> Kept:
     """In a thread: what costs time with a large output. Raises InputError, TooLarge and NotWritten."""
-    output = clean(dict(done.output))
+    output = mask.data(clean(dict(done.output)))
     size, limit = len((as_json({**incoming, **output}) or "").encode()), settings.ENGINE["DATA_BYTES"]
     if size > limit:
         raise TooLarge(size, limit)
     packed = pack(incoming, output, done.handle)
-    return Kept(stowed(execution_id, packed), packed["added"], done.handle)
+    return Kept(with_usage(stowed(execution_id, packed), done.usage), packed["added"], done.handle, done.usage)
+
+
+def with_usage(packed: Data, usage: Usage | None) -> Data:
+    return packed if usage is None else {**packed, "usage": asdict(usage)}
+
+
+def usage_of(outcome: Any) -> Usage | None:
+    """What an attempt spent, whether it ended well or not: who failed after an answer has paid for it all the same."""
+    if isinstance(outcome, WorkflowStepError) and isinstance(told := outcome.details.get("usage"), Mapping):
+        return Usage(**{key: value for key, value in told.items() if key in Usage.__dataclass_fields__})
+    return getattr(outcome, "usage", None) if isinstance(outcome, Done | Kept) else None
 
 
 def entry_for(ended: Ended, setting: Setting) -> Entry:
@@ -75,12 +89,15 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
     told = (ended.node, ended.attempt)
     incoming, handles, is_stopping = setting.incoming, setting.handles, setting.is_stopping
     match ended.outcome:
-        case Done(output=Mapping() as output, handle=handle) if handle in handles:
-            return Entry(Kind.COMPLETED, *told, pack(incoming, clean(dict(output)), handle), ended.took_ms)
+        case Done(output=Mapping() as output, handle=handle, usage=usage) if handle in handles:
+            data = with_usage(pack(incoming, clean(dict(output)), handle), usage)
+            return Entry(Kind.COMPLETED, *told, data, ended.took_ms)
         case Kept(data=data, added=added, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, data, ended.took_ms, added=added)
+        case Pause(reason=reason):
+            return Entry(Kind.ABANDONED, *told, {"reason": setting.mask.text(clean_text(reason))[:200]}, ended.took_ms)
         case Wait() | Each() | Call() as outcome:
-            return Entry(Kind.WAITED, *told, _waited(outcome))
+            return Entry(Kind.WAITED, *told, _waited(outcome, setting.mask))
         case error if ended.was_stopped == TIMED_OUT and isinstance(error, BaseException):
             return _failed(timed_out(setting.policy, error), ended, setting)
         case StillRunning() as error:
@@ -88,7 +105,8 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
         case asyncio.CancelledError() if is_stopping or ended.was_stopped:
             return Entry(Kind.CANCELLED, *told, None, ended.took_ms)
         case Exception() as error if ended.was_stopped:  # what it made of being told to stop
-            return Entry(Kind.CANCELLED, *told, {"reason": clean_text(repr(error))[:LINE_LENGTH]}, ended.took_ms)
+            reason = setting.mask.text(clean_text(repr(error)))[:LINE_LENGTH]
+            return Entry(Kind.CANCELLED, *told, {"reason": reason}, ended.took_ms)
         case BaseException() as error:
             return _failed(error, ended, setting)
         case other:
@@ -97,7 +115,7 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
             return _failed(TypeError(text), ended, setting)
 
 
-def _waited(outcome: Wait | Each | Call) -> Data:
+def _waited(outcome: Wait | Each | Call, mask: Mask) -> Data:
     match outcome:
         case Each(items=items, parallel=parallel):
             return {"kind": WaitKind.CHILD, "until": None, "each": len(items), "parallel": parallel}
@@ -106,7 +124,7 @@ def _waited(outcome: Wait | Each | Call) -> Data:
     if outcome.until is not None and outcome.until.tzinfo is None:
         raise TypeError("Wait(until=…) must say its time zone.")
     until = outcome.until.isoformat() if outcome.until else None
-    data: Data = {"until": until, "reason": clean_text(outcome.reason)[:200], "kind": kind_of(outcome)}
+    data: Data = {"until": until, "reason": mask.text(clean_text(outcome.reason))[:200], "kind": kind_of(outcome)}
     if outcome.ask:
         data |= {"people": list(outcome.ask.people), "groups": list(outcome.ask.groups)}
     return data
@@ -119,7 +137,7 @@ def kind_of(wait: Wait) -> WaitKind:
 def _failed(error: BaseException, ended: Ended, setting: Setting) -> Entry:
     """Failed for good, or a wait before the next attempt."""
     policy, told = setting.policy, (ended.node, ended.attempt)
-    data: Data = {"error": shape(error, setting.node, ended.attempt)}
+    data: Data = {"error": shape(error, setting.node, ended.attempt, setting.mask)}
     failures = setting.failures + 1
     if failures < policy.attempts and not setting.is_stopping and not _is_permanent(error):
         pause = policy.delay_s(failures, getattr(error, "retry_after_s", None))
@@ -143,9 +161,13 @@ def timed_out(policy: Policy, error: BaseException | None = None) -> StepTimeout
     return StepTimeout(f"It took longer than its time limit of {policy.timeout_s or 0:g} s.{more}")
 
 
-def shape(error: BaseException, node: Node | None, attempt: int | None) -> dict[str, Any]:
-    """The error's one shape in journal, row, API and pages. `node` None: it is about the execution."""
-    message = clean_text(str(error)) or type(error).__name__
+def shape(error: BaseException, node: Node | None, attempt: int | None, mask: Mask | None = None) -> dict[str, Any]:
+    """The error's one shape in journal, row, API and pages. `node` None: it is about the execution.
+
+    Secrets are masked before anything is cut short: half of one would not be recognised.
+    """
+    hidden = mask or Mask()
+    message = hidden.text(clean_text(str(error))) or type(error).__name__
     if isinstance(error, asyncio.CancelledError):
         message = "The step cancelled itself."
     return {
@@ -154,15 +176,15 @@ def shape(error: BaseException, node: Node | None, attempt: int | None) -> dict[
         "node": node.id if node else None,
         "step_name": node.label if node else None,
         "attempt": attempt,
-        "traceback": clean_text("".join(traceback.format_exception(error)))[-TRACE_LENGTH:],
-        "details": _details(error.details) if isinstance(error, WorkflowStepError) else {},
+        "traceback": hidden.text(clean_text("".join(traceback.format_exception(error))))[-TRACE_LENGTH:],
+        "details": _details(error.details, hidden) if isinstance(error, WorkflowStepError) else {},
     }
 
 
-def _details(details: dict[str, Any]) -> dict[str, Any]:
+def _details(details: dict[str, Any], mask: Mask) -> dict[str, Any]:
     """Shown on the page and sent to every viewer, so they are facts and not a dump."""
     try:
-        kept: dict[str, Any] = clean(details)
+        kept: dict[str, Any] = mask.data(clean(details))
     except InputError as error:
         return {"cut": error.message}
     if len(text := as_json(kept) or "") <= LINE_LENGTH:

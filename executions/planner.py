@@ -49,6 +49,7 @@ class NodeState:
     losses: int = 0
     failures: int = 0  # of those that it was tried again after
     repairs: int = 0
+    began_at: datetime | None = None  # the first of all attempts; a repair begins anew
     started_at: datetime | None = None
     ended_at: datetime | None = None
     took_ms: int | None = None
@@ -72,6 +73,7 @@ class State:
     cancel_requested: bool = False
     paused_at: datetime | None = None
     pause: dict[str, Any] = field(default_factory=dict)  # {"by", "before"?} of the last one
+    variables: dict[str, Any] = field(default_factory=dict)  # as they were when it began: expressions stay the same
     expires_at: datetime | None = None  # when its time limit is over; stands still while it is paused
     failure: dict[str, Any] | None = None
     nodes: dict[str, NodeState] = field(default_factory=dict)
@@ -90,6 +92,7 @@ class State:
         match entry.kind:
             case "started":
                 self.started, self.expires_at = True, _moment(data.get("expires_at"))
+                self.variables = data.get("vars") or {}
             case "cancel_requested":
                 self.cancel_requested = True
             case "paused":
@@ -122,6 +125,7 @@ class State:
         node.attempt = entry.attempt or node.attempt
         if entry.kind == "started":
             node.started_at, node.until, node.waits_for, node.answer = entry.at, None, None, None
+            node.began_at = node.began_at or entry.at
             node.has_lapsed = False
             self.starts += 1
         elif entry.kind in ("waited", "retried"):
@@ -164,7 +168,7 @@ class State:
             node = self.nodes[entry.node]
             if node.ended_at:
                 _remember(node, node.ended_at)
-            node.repairs, node.losses, node.failures = node.repairs + 1, 0, 0
+            node.repairs, node.losses, node.failures, node.began_at = node.repairs + 1, 0, 0, None
             has_output = "output" in entry.data
             node.status = "completed" if has_output else "abandoned"
             node.handle = entry.data["output"].get("handle", "out") if has_output else None

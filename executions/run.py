@@ -22,21 +22,25 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils import timezone
 
-from executions import blobs, children, claim, limits, planner
+from executions import blobs, budget, children, claim, keyring, limits, planner
 from executions.alarm import Alarm, deadline, due, has_timed_out, next_due
 from executions.data import Ledger
 from executions.entry import Entry
 from executions.family import Families, Family
-from executions.journal import Closing, Journal, OwnershipLost, Unit
+from executions.journal import PATIENCE_S, Closing, Journal, OwnershipLost, Unit
+from executions.masks import Mask
 from executions.models import ExecutionStatus, ExecutionWait, Kind, WaitKind
 from executions.models.execution import CANCELLED_BY_USER
-from executions.outcome import Setting, WorkerLost, entry_for, keep, timed_out
-from executions.planner import Finish, GiveUp, Move, Pause, Rest, Resume, Skip, Start, State, Stop, next_moves
+from executions.outcome import Setting, WorkerLost, entry_for, keep, timed_out, usage_of
+from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.tracing import current_execution
+from executions.variables import variables_of
 from executions.workshop import TIMED_OUT, Ended, Line, Workshop, caught
 from workflows.blueprint import Blueprint
 from workflows.errors import WorkflowStepError
-from workflows.steps.base import Call, Done, Each, StepContext, Wait
+from workflows.files import area
+from workflows.steps import AnyStep
+from workflows.steps.base import Call, Done, Each, Pause, StepContext, Wait
 from workflows.values import clean, copied
 
 log = logging.getLogger(__name__)
@@ -61,7 +65,7 @@ class Run:
         self.execution_id, self.fence, self.nudges = held.execution_id, held.fence, held.nudges
         self.given = held.given
         self.blueprint, self.graph = blueprint, blueprint.graph
-        self.state, self.ledger = State(), Ledger(blueprint.graph, held.given)
+        self.state, self.ledger = State(), Ledger(blueprint.graph, held.given, blueprint.named)
         for entry in held.entries:
             self._apply(entry)
         self.state.seq = held.last_seq
@@ -69,9 +73,12 @@ class Run:
         self.closing: Closing | None = None  # how it was let go, once it is
         self._held = held
         self._pause_before = list(held.pause_before)
+        self._mask = Mask()  # of the secrets that its steps were given
+        self._variables: dict[str, Any] = {}
+        self._loop = asyncio.get_running_loop()
         self._weight, self._logged = held.weight, held.logged  # bytes, roughly
         self._families = Families(self._ring)
-        self._workshop = Workshop(host.in_thread, self._keep)
+        self._workshop = Workshop(host.in_thread, self._keep, self._mask.text)
         self._alarm = Alarm(self.nudge)
         self._unit = self._new_unit()
         self._in_flight: Unit | None = None
@@ -97,6 +104,7 @@ class Run:
         """To rest or end; `closing` then says which. Cancelled: it hands the execution back. Raises OwnershipLost."""
         working_for = current_execution.set(self.execution_id)
         try:
+            await self._learn()
             await self._take_over()
             while self.closing is None:
                 await self._look()
@@ -115,6 +123,12 @@ class Run:
             current_execution.reset(working_for)
 
     # Plan
+
+    async def _learn(self) -> None:
+        """The variables that expressions name, once: what they are later changes nothing about this execution."""
+        names = self.blueprint.variables
+        if names and not self.state.started:
+            self._variables = await self.host.journal.patiently(variables_of, self._held.workflow_id, names)
 
     async def _take_over(self) -> None:
         """Steps that ran when their owner was lost run again, under the same idempotency key."""
@@ -145,7 +159,8 @@ class Run:
 
     async def _regain(self, node_id: str, attempt: int) -> None:
         fan_out = partial(caught, partial(self._fanned_out, node_id))
-        outcome = fan_out() if self._is_light else await asyncio.to_thread(fan_out)
+        is_quick = self._is_light and self._is_quick(node_id)
+        outcome = fan_out() if is_quick else await asyncio.to_thread(fan_out)
         if isinstance(outcome, BaseException):
             self._unit.closed.append(node_id)
             self._unit.orphaned.append(node_id)
@@ -154,7 +169,31 @@ class Run:
             self._families.add(Family(node_id, attempt, outcome))
 
     def _fanned_out(self, node_id: str) -> Each | Call:
-        return self.blueprint.step(node_id).fan_out(copied(self.ledger.incoming[node_id]))
+        return self._made(node_id).fan_out(copied(self.ledger.incoming[node_id]))
+
+    def _made(self, node_id: str) -> AnyStep:
+        """The step, ready to run. Where its settings hold more than paths this waits for the evaluator."""
+        recipe = self.blueprint.recipe(node_id)
+        if not recipe.expressions:
+            return self.blueprint.step(node_id)
+        return recipe.made(self._scope(node_id), f"workflow {self._held.workflow_id}")
+
+    def _scope(self, node_id: str) -> dict[str, Any]:
+        """What expressions may name. The same after a crash: the clock and the variables come from the journal."""
+        began_at = self.state.nodes[node_id].began_at
+        return {
+            "input": self.given,
+            "data": self.ledger.incoming[node_id],
+            "steps": self.ledger.told,
+            "vars": self.state.variables,
+            "now": began_at.isoformat() if began_at else None,
+            "execution": {"id": self.execution_id},
+        }
+
+    def _is_quick(self, node_id: str) -> bool:
+        """Whether _made() may be called on the loop."""
+        recipe = self.blueprint.recipe(node_id)
+        return not recipe.expressions or (recipe.is_quick and self._is_light)
 
     async def _look(self) -> None:
         """Reads what others did, where a nudge said so."""
@@ -178,7 +217,8 @@ class Run:
 
     def _note_pause(self, look: claim.Look) -> None:
         if look.is_paused and not self.state.paused_at:
-            self._note(Entry(Kind.PAUSED, data={"by": look.paused_by}))
+            reason = {"reason": look.pause_reason} if look.pause_reason else {}
+            self._note(Entry(Kind.PAUSED, data={"by": look.paused_by, **reason}))
         elif self.state.paused_at and not look.is_paused:
             expires_at = self.state.expires_at
             if expires_at:  # the limit stood still
@@ -238,12 +278,15 @@ class Run:
                 return  # nothing follows from a start before it ends
 
     def _begin(self) -> None:
-        limit, data = self._held.time_limit_s, None
+        limit = self._held.time_limit_s
+        data: dict[str, Any] = {}
         if limit:
             expires_at = timezone.now() + timedelta(seconds=limit)
-            data = {"expires_at": expires_at.isoformat()}
+            data["expires_at"] = expires_at.isoformat()
             self._alarm.set(expires_at)
-        self._note(Entry(Kind.STARTED, data=data))
+        if self._variables:
+            data["vars"] = self._variables
+        self._note(Entry(Kind.STARTED, data=data or None))
 
     def _check_times(self) -> None:
         """What runs for too long. A step that waits has its limit in its wait."""
@@ -292,7 +335,7 @@ class Run:
                 self._note(Entry(Kind.SKIPPED, move.node))
             case Resume():
                 self._resume(move.node, self.state.nodes[move.node].answer)
-            case Pause():
+            case planner.Pause():
                 self._pause(move.node)
             case Stop():
                 self._stop(move.node)
@@ -314,7 +357,7 @@ class Run:
     def _resume(self, node_id: str, answer: Any) -> None:
         node, now = self.state.nodes[node_id], timezone.now()
         took = (now - node.started_at).total_seconds() if node.started_at else 0
-        if not (self._is_light and blobs.is_small(answer)):
+        if not (self._is_light and self._is_quick(node_id) and blobs.is_small(answer)):
             self._workshop.go_on(node_id, node.attempt, partial(self._resumed, node_id, answer), perf_counter() - took)
             return
         try:
@@ -333,13 +376,19 @@ class Run:
         is_child = self.state.nodes[node_id].waits_for == WaitKind.CHILD
         if is_child and isinstance(answer, dict) and set(answer) == {"refused"}:
             raise WorkflowStepError(answer["refused"])
-        return self.blueprint.step(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
+        return self._made(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
 
     def _pause(self, node_id: str) -> None:
         """Before this step, as somebody asked."""
         self._pause_before = [other for other in self._pause_before if other != node_id]
         self._unit.paused_before = node_id
         self._note(Entry(Kind.PAUSED, data={"by": None, "before": node_id}))
+
+    def _pause_for_budget(self, node_id: str, reason: str) -> None:
+        """Its whole family pauses; the others hear of it from their rows."""
+        self._unit.paused_for = reason
+        if not self.state.paused_at:
+            self._note(Entry(Kind.PAUSED, data={"by": None, "before": node_id, "reason": reason}))
 
     def _stop(self, node_id: str) -> None:
         attempt = self.state.nodes[node_id].attempt
@@ -379,6 +428,9 @@ class Run:
     # Note
 
     def _note(self, entry: Entry) -> None:
+        """Everything that is written goes through here, and all that later steps see comes of it: no secret passes."""
+        if not self._mask.is_empty and entry.added is None:  # what is large was masked in its thread
+            entry.data = self._mask.data(entry.data)
         entry.seq = self.state.seq + 1
         self._unit.entries.append(entry)
         self._apply(entry)
@@ -396,6 +448,7 @@ class Run:
             policy=self.blueprint.policy(ended.node),
             failures=node.failures,
             is_stopping=self.state.is_stopping,
+            mask=self._mask,
         )
         if isinstance(ended.outcome, Each) and not ended.outcome.items:
             self._note(
@@ -405,6 +458,10 @@ class Run:
             return
         entry = entry_for(ended, setting)
         self._note(entry)
+        if usage := usage_of(ended.outcome):
+            self._unit.usages.append(budget.row(self.execution_id, self._held.root_id, ended, usage))
+        if isinstance(ended.outcome, Pause) and not self.state.is_stopping:
+            self._pause_for_budget(ended.node, entry.data["reason"])
         if entry.kind in (Kind.WAITED, Kind.RETRIED):
             self._open_wait(ended, entry)
 
@@ -414,7 +471,7 @@ class Run:
         row.due_at = due(self.blueprint, self.state, ended.node)
         row.reason = str(entry.data.get("reason") or "")
         if isinstance(ended.outcome, Wait) and ended.outcome.ask:
-            row.asks = clean(asdict(ended.outcome.ask))
+            row.asks = self._mask.data(clean(asdict(ended.outcome.ask)))
         self._unit.opened.append(row)
         self._alarm.set(row.due_at)
         if isinstance(ended.outcome, Each | Call):
@@ -471,11 +528,11 @@ class Run:
     def _start_steps(self) -> None:
         starts, self._to_start = self._to_start, []
         for start in starts:
-            context, fill = self._context(start), partial(self._fill, start.node)
-            if self._is_light:
+            context, fill, make = self._context(start), partial(self._fill, start.node), partial(self._made, start.node)
+            spends = self.blueprint.recipe(start.node).kind.spends
+            if is_light := self._is_light and not spends:
                 fill(context)
-            make = partial(self.blueprint.step, start.node)
-            self._workshop.start(make, context, None if self._is_light else fill)
+            self._workshop.start(make, context, None if is_light else fill, is_quick=self._is_quick(start.node))
             self._alarm.set(deadline(self.blueprint, self.state, start.node))
 
     def _context(self, start: Start) -> StepContext:
@@ -486,12 +543,28 @@ class Run:
             attempt=start.attempt,
             now=timezone.now(),
             time_zone=self._held.time_zone,
+            workflow=self._held.workflow_id,
+            files=area(self._held.workflow_id),
+            reveal=self._reveal,
             idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
         )
 
     def _fill(self, node_id: str, context: StepContext) -> None:
         """Perhaps in a thread: what a step changes in its data must not reach another's."""
         context.input, context.data = copied(self.given), copied(self.ledger.incoming[node_id])
+        if self.blueprint.recipe(node_id).kind.spends:
+            context.tokens_left = self._asked(budget.left, self._held.root_id)
+
+    def _reveal(self, name: str, host: str) -> str:
+        """In a thread. From now on its value is hidden in all that this execution writes."""
+        value: str = self._asked(keyring.reveal, self._held.workflow_id, name, host)
+        self._mask.add(name, value)
+        return value
+
+    def _asked(self, function: Callable[..., Any], *args: Any) -> Any:
+        """From a thread of a step: the journal's own thread asks the database."""
+        asked = asyncio.run_coroutine_threadsafe(self.host.journal.patiently(function, *args), self._loop)
+        return asked.result(2 * PATIENCE_S)
 
     async def _keep(self, node_id: str, outcome: Any) -> Any:
         """A large output is worked up in a thread, so that no other execution has to wait for it."""
@@ -501,7 +574,7 @@ class Run:
         self._weight += weight
         if weight <= blobs.SMALL_BYTES:
             return outcome
-        kept = partial(keep, self.execution_id, self.ledger.incoming[node_id], outcome)
+        kept = partial(keep, self.execution_id, self.ledger.incoming[node_id], outcome, self._mask)
         return await asyncio.to_thread(caught, kept)
 
     @property

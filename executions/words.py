@@ -54,9 +54,14 @@ def said(
     if entry.node and data.get("handle", OUT) != OUT:
         data = {**data, "handle": way(entry.node, data["handle"])}
     if entry.kind == "paused" and data.get("before"):
-        return Said("Paused", "waiting", f"before “{name(data['before'])}”")
+        return Said("Paused", "waiting", f"before “{name(data['before'])}”{_since(data)}")
     speak = SPEAKERS.get(entry.kind)
     return speak(entry, data) if speak else Said(entry.kind.replace("_", " ").capitalize())
+
+
+def _since(data: dict[str, Any]) -> str:
+    """No person wished it, so it says why."""
+    return f": {data['reason']}" if data.get("reason") else ""
 
 
 def _queued(entry: Entry, data: dict[str, Any]) -> Said:

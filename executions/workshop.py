@@ -70,10 +70,10 @@ class Ended:
 
 
 class Workshop:
-    def __init__(self, in_thread: InThread, keep: Keep) -> None:
-        """`keep` gets each step's outcome, and gives it as it shall be told."""
+    def __init__(self, in_thread: InThread, keep: Keep, mask: Callable[[str], str] = str) -> None:
+        """`keep` gets each step's outcome, and gives it as it shall be told. `mask`: hides secrets in a line."""
         self.bell = asyncio.Event()
-        self._in_thread, self._keep = in_thread, keep
+        self._in_thread, self._keep, self._mask = in_thread, keep, mask
         self._told: deque[Line | Ended] = deque()
         self._tasks: dict[str, tuple[int, asyncio.Task[None]]] = {}  # (attempt, task)
         self._is_closed = False
@@ -81,13 +81,16 @@ class Workshop:
         self._timers: list[asyncio.TimerHandle] = []
         self._lines_timer: asyncio.TimerHandle | None = None
 
-    def start(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None = None) -> None:
+    def start(
+        self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None = None, *, is_quick: bool = True
+    ) -> None:
         """`make` gives the step; where it cannot be made, that is what the attempt ends with.
 
-        `fill`: what puts its data into the context, in a thread, where that takes time.
+        `fill`: what puts its data into the context, in a thread, where that takes time. `is_quick`: whether `make` may
+        run on the loop.
         """
         ctx.write = partial(self._write, ctx.node, ctx.attempt)
-        work = self._work(ctx.node, ctx.attempt, partial(self._run, make, ctx, fill))
+        work = self._work(ctx.node, ctx.attempt, partial(self._run, make, ctx, fill, is_quick))
         task = asyncio.create_task(work, name=f"step {ctx.idempotency_key}")
         self._tasks[ctx.node] = ctx.attempt, task
 
@@ -182,10 +185,10 @@ class Workshop:
         took = round((perf_counter() - began) * 1000)
         self._tell(Ended(node, attempt, outcome, took, timezone.now()))
 
-    async def _run(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None) -> Any:
+    async def _run(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None, is_quick: bool) -> Any:
         if fill:
             await asyncio.to_thread(fill, ctx)
-        return await self._outcome(make(), ctx)
+        return await self._outcome(make() if is_quick else await asyncio.to_thread(make), ctx)
 
     async def _outcome(self, step: Step[Any], ctx: StepContext) -> Any:
         if inspect.iscoroutinefunction(step.run):
@@ -213,7 +216,7 @@ class Workshop:
 
     def _write(self, node: str, attempt: int, level: str, text: str) -> None:
         level = level if level in LEVELS else "info"
-        self._tell(Line(node, attempt, level, _shortened(text), timezone.now()))
+        self._tell(Line(node, attempt, level, _shortened(self._mask(clean_text(str(text)))), timezone.now()))
 
     def _tell(self, told: Line | Ended) -> None:
         if self._is_closed:
@@ -251,5 +254,4 @@ def _is_error(told: Line | Ended) -> bool:
 
 
 def _shortened(text: str) -> str:
-    text = clean_text(str(text))
     return text if len(text) <= LINE_LENGTH else f"{text[:LINE_LENGTH]} … ({len(text):,} characters in all)"

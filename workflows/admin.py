@@ -81,7 +81,7 @@ class WorkflowAdmin(VisibleAdmin):
     fields = (
         *("name", "description", "owner", "group", "is_active", "max_parallel", "time_zone"),
         *("time_limit_s", "keep_days", "priority", "on_failure"),
-        *("concurrency", "concurrency_key", "concurrency_per_key"),
+        *("concurrency", "concurrency_key", "concurrency_per_key", "token_budget"),
         *("version", "versions", "executions", "waiting_draft", "created_at", "updated_at", "archived_at"),
     )
     readonly_fields = ("version", "versions", "executions", "waiting_draft", "created_at", "updated_at", "archived_at")
@@ -192,3 +192,6 @@ class LoadedExampleAdmin(admin.ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: LoadedExample | None = None) -> bool:
         return False
+
+
+from workflows import secret_admin  # noqa: E402, F401  (it builds on the above, and Django looks for admins here alone)

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from workflows import steps
 from workflows.errors import DefinitionError
+from workflows.expressions import steps_named, variables_named
 from workflows.fields import Field, check
 from workflows.graph import Graph, parse
 from workflows.policy import Policy, policy_of
 from workflows.steps.input import Input
+from workflows.steps.recipe import Recipe
 
 
 class Blueprint:
@@ -25,6 +27,7 @@ class Blueprint:
         self.whole: Graph = parse(definition, max_parallel)
         self.graph, self.drawn = self.whole.within(body), self.whole.inside(body)
         self._steps: dict[str, steps.AnyStep] = {}
+        self._recipes: dict[str, Recipe] = {}
         self._policies: dict[str, Policy] = {}
         self._ways: dict[str, tuple[str, ...]] = {}
 
@@ -33,6 +36,22 @@ class Blueprint:
         if node_id not in self._steps:
             self._steps[node_id] = steps.make(self.graph.nodes[node_id])
         return self._steps[node_id]
+
+    def recipe(self, node_id: str) -> Recipe:
+        """How the step is made where its settings hold expressions."""
+        if node_id not in self._recipes:
+            self._recipes[node_id] = steps.recipe_of(self.graph.nodes[node_id])
+        return self._recipes[node_id]
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The steps whose outputs later expressions ask for."""
+        return frozenset().union(*(steps_named(self.recipe(node_id).expressions) for node_id in self.graph.nodes))
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """What expressions ask for by vars."""
+        return frozenset().union(*(variables_named(self.recipe(node_id).expressions) for node_id in self.graph.nodes))
 
     def policy(self, node_id: str) -> Policy:
         if node_id not in self._policies:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from workflows import comparison, paths
 from workflows.comparison import Answer, kind_of, moment_of, number_of, said, texts_of
+from workflows.expressions import Expression, holds_one
 
 Match = Literal["all", "any"]
 # fmt: off
@@ -87,11 +88,13 @@ class Condition(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True)
 
-    path: str = pydantic.Field(
+    written: str = pydantic.Field(default="", description="The expression.", json_schema_extra={"look": "hidden"})
+    path: Any = pydantic.Field(
         "",
         title="Field",
-        description="Its name in the data, such as amount or customer.items.0.price.",
+        description="Its name in the data, such as amount or customer.items.0.price, or an expression.",
         validate_default=True,
+        json_schema_extra={"look": "text"},
     )
     operator: Operator = pydantic.Field(
         "equals", title="Comparison", description="How the field is compared.", json_schema_extra={"words": CHOICES}
@@ -106,7 +109,11 @@ class Condition(pydantic.BaseModel):
 
     @pydantic.field_validator("path")
     @classmethod
-    def _path_leads_somewhere(cls, path: str) -> str:
+    def _path_leads_somewhere(cls, path: Any, info: pydantic.ValidationInfo) -> Any:
+        if info.data.get("written"):  # then it is the value itself
+            return path
+        if not isinstance(path, str):
+            raise _wrong(f"name a field of the data, not {said(path)}")
         if why := paths.wrong(path):
             raise _wrong(why)
         return path.strip()
@@ -166,16 +173,29 @@ def decide(conditions: Sequence[Condition], match: Match, data: Mapping[str, Any
     return Verdict(match == "all", "; ".join(verdict.words for verdict in verdicts))
 
 
+def with_expressions(conditions: Any) -> Any:
+    """Rows as they were written, where a field that is one expression stands for its value and not for a name."""
+    return [_with_expression(row) for row in conditions] if isinstance(conditions, list) else conditions
+
+
+def _with_expression(row: Any) -> Any:
+    path = row.get("path") if isinstance(row, dict) else None
+    if not isinstance(path, str) or not holds_one(path) or not Expression((), path).is_whole:
+        return row
+    return {**row, "written": path.strip()[2:-2].strip().replace("{{", "{ {").replace("{%", "{ %")}
+
+
 def judge(condition: Condition, data: Mapping[str, Any], zone: tzinfo) -> Verdict:
     meaning, value = MEANINGS[condition.operator], condition.value
-    came = paths.found(data, condition.path)
+    came = condition.path if condition.written else paths.found(data, condition.path)
+    name = condition.written or condition.path
     is_missing = came is paths.MISSING
     answer = meaning.compare(None if is_missing else came, value, zone)
     holds = (answer is not True) if meaning.is_negated else answer is True
-    subject = f"“{condition.path}” is " + ("missing" if is_missing else said(came))
+    subject = f"“{name}” is " + ("missing" if is_missing else said(came))
     if answer is None and not meaning.is_negated:
         what = "missing, so it" if is_missing else f"{kind_of(came, zone)}, which"
-        return Verdict(False, f"“{condition.path}” is {what} cannot be compared with {kind_of(value, zone)}")
+        return Verdict(False, f"“{name}” is {what} cannot be compared with {kind_of(value, zone)}")
     words = meaning.words if holds else meaning.not_words
     other = "" if meaning.of == "nothing" else f" {_other(meaning, came, value)}"
     return Verdict(holds, f"{subject}, {'so it' if is_missing else 'which'} {words}{other}")

@@ -76,6 +76,8 @@ def read(
     made = dict(data)
     for name, info in config.model_fields.items():
         value = _read(info, f"{prefix}{name}", typed, made.get(name))
+        if value is False and looks(info) == "switch" and not isinstance(made.get(name, False), bool):
+            continue  # a switch that is off says nothing about what is neither yes nor no
         if value is MISSING and name in made and made[name] is None:
             continue  # null was written there, and an empty field changes nothing about that
         if value is MISSING or (name not in made and _is_default(info, value)):
@@ -95,7 +97,7 @@ def arranged(config: type[BaseModel], data: Mapping[str, Any], verb: str, place:
     index = int(at) if at.isdecimal() and len(at) < 10 and int(at) < len(rows) else None
     if inside:
         if index is not None and isinstance(rows[index], dict):
-            rows[index] = arranged(get_args(_bare(config.model_fields[name]))[0], rows[index], verb, inside)
+            rows[index] = arranged(_row_of(config.model_fields[name]), rows[index], verb, inside)
     elif verb == "add" and len(rows) < MOST_ROWS:
         rows.append({})
     elif verb != "add" and index is not None:
@@ -121,7 +123,7 @@ def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], er
     rows = _rows(info, place, value, errors) if look == "rows" else []
     shown = default if value is MISSING and look in ("choice", "switch") else value
     wrong = [text for at, texts in errors.items() if _belongs(at, place, bool(rows)) for text in texts]
-    choices = tuple(map(str, get_args(_bare(info)))) if look == "choice" else ()
+    choices = tuple(map(str, get_args(bare(info)))) if look == "choice" else ()
     return Setting(
         name=place,
         label=info.title or name.replace("_", " ").capitalize(),
@@ -165,7 +167,7 @@ def _belongs(at: str, place: str, has_rows: bool) -> bool:
 
 
 def _rows(info: FieldInfo, place: str, value: Any, errors: Errors) -> list[Row]:
-    model = get_args(_bare(info))[0]
+    model = _row_of(info)
     items = value if isinstance(value, list) else []
     return [
         Row(
@@ -192,7 +194,7 @@ def looks(info: FieldInfo) -> str:
     """Which form of field an annotation gets."""
     if look := _extra(info, "look", ""):
         return str(look)
-    kind = _bare(info)
+    kind = bare(info)
     if get_origin(kind) is Literal:
         return "choice"
     if get_origin(kind) is list and get_args(kind):
@@ -207,7 +209,17 @@ def _looks_of_list(inner: Any) -> str:
     return "lines" if inner is str else "json"
 
 
-def _bare(info: FieldInfo) -> Any:
+def row_of(info: FieldInfo) -> type[BaseModel] | None:
+    """The model of a field's rows, where it has such."""
+    return _row_of(info) if looks(info) == "rows" else None
+
+
+def _row_of(info: FieldInfo) -> type[BaseModel]:
+    model: type[BaseModel] = get_args(bare(info))[0]
+    return model
+
+
+def bare(info: FieldInfo) -> Any:
     """The annotation without its None."""
     kind = info.annotation
     if get_origin(kind) in (Union, types.UnionType):
@@ -252,7 +264,7 @@ def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> An
 def _value(look: str, text: str) -> Any:
     if not text.strip() and (look not in ("text", "long") or not text):
         return MISSING  # emptied: the default again
-    if look in ("text", "long", "choice", "secret"):
+    if look in ("text", "long", "choice", "secret", "code"):
         return text
     if look == "lines":
         return [line.strip() for line in text.split("\n") if line.strip()]
@@ -263,7 +275,7 @@ def _read_rows(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) 
     """What is no row has no fields in the form: it stays as it came."""
     if not isinstance(old, list):
         return MISSING if old is None else old
-    model = get_args(_bare(info))[0]
+    model = _row_of(info)
     return [_read_row(model, f"{place}.{n}.", typed, item) for n, item in enumerate(old)]
 
 

@@ -27,6 +27,7 @@ NUMBERS = {
     "concurrency": (1, 2**31 - 1),
     "concurrency_per_key": (1, 2**31 - 1),
     "priority": (-1, 1),
+    "token_budget": (1, 2**31 - 1),
 }
 N8N = (
     "This is an n8n export (“nodes” with “parameters”, and “connections”). Its steps are not ours, so it cannot be"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Found:
 
 def area(workflow_id: int) -> Area:
     """The files of one workflow."""
-    return Area(_storage(), int(workflow_id))
+    return Area(int(workflow_id))
 
 
 def forget_orphans(alive: Callable[[list[int]], set[int]]) -> int:
@@ -61,9 +62,17 @@ def forget_orphans(alive: Callable[[list[int]], set[int]]) -> int:
 class Area:
     """Implements workflows.steps.base.Files."""
 
-    def __init__(self, storage: FileSystemStorage, workflow_id: int) -> None:
-        self._storage, self._folder = storage, str(workflow_id)
-        self._root = Path(storage.path(self._folder))
+    def __init__(self, workflow_id: int) -> None:
+        self._folder = str(workflow_id)
+
+    @cached_property
+    def _storage(self) -> FileSystemStorage:
+        """Not before it is used: every step gets an area, and few of them need it."""
+        return _storage()
+
+    @cached_property
+    def _root(self) -> Path:
+        return Path(self._storage.path(self._folder))
 
     def read(self, path: str) -> bytes:
         """Its content. Raises FileError where it is larger than FILE_BYTES."""

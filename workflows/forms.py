@@ -39,7 +39,8 @@ class AboutForm(forms.ModelForm):
         model = Workflow
         fields = (
             *("name", "description", "group", "max_parallel", "time_zone"),
-            *("concurrency", "concurrency_key", "concurrency_per_key", "priority", "on_failure", "keep_days"),
+            *("concurrency", "concurrency_key", "concurrency_per_key", "priority", "token_budget"),
+            *("on_failure", "keep_days"),
         )
         labels = {
             "group": "Shared with",
@@ -47,6 +48,7 @@ class AboutForm(forms.ModelForm):
             "concurrency": "Executions at the same time",
             "concurrency_key": "Group executions by",
             "concurrency_per_key": "Of one group at the same time",
+            "token_budget": "Token budget",
             "on_failure": "Start this workflow",
             "keep_days": "Days to keep executions",
         }
@@ -61,6 +63,8 @@ class AboutForm(forms.ModelForm):
             "are one group. Empty: no groups.",
             "concurrency_per_key": "How many executions of one group may be under way.",
             "priority": "Of those that are due, workers take the more urgent ones first.",
+            "token_budget": "Tokens of language models that one execution may take, with all that it calls. Then it "
+            "pauses, and whoever resumes it grants as many again. Empty: no limit.",
             "on_failure": "It gets the error, which execution it was, and its input. Tries of a draft do not count.",
         }
 
@@ -68,6 +72,7 @@ class AboutForm(forms.ModelForm):
     SECTIONS = (
         ("", ("name", "description", "tags", "group")),
         ("Runs", ("max_parallel", "concurrency", "concurrency_key", "concurrency_per_key", "priority")),
+        ("Language models", ("token_budget",)),
         ("Time", ("time_limit", "time_zone")),
         ("When an execution fails", ("on_failure",)),
         ("History", ("keep_days",)),

@@ -78,6 +78,21 @@ class Graph:
         """All that runs after a step."""
         return self._reached(edge.target for edge in self.outgoing[node_id])
 
+    def before(self, node_id: str) -> set[str]:
+        """All that has ended, in the same execution, when a step begins."""
+        found: set[str] = set()
+        left = [node_id]
+        while left:
+            new = {edge.source for edge in self.incoming[left.pop()]} - found
+            found |= new
+            left += new
+        return {other for other in found if self.body_of(other) == self.body_of(node_id)}
+
+    def body_of(self, node_id: str) -> str | None:
+        """The step whose body it is in, the innermost one; None for a step that runs once."""
+        around = [(len(inside), step) for step, inside in self.bodies.items() if node_id in inside]
+        return min(around)[1] if around else None
+
     @cached_property
     def bodies(self) -> dict[str, set[str]]:
         """For each step that has one: the steps that run once for each of its items."""

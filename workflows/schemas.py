@@ -97,6 +97,7 @@ class Settings(Body):
     concurrency_key: Annotated[str, Field(max_length=200), AfterValidator(known_path)] = ""
     concurrency_per_key: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     priority: Annotated[int, Field(ge=-1, le=1)] = 0
+    token_budget: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     on_failure: RowId | None = None
 
 

@@ -159,6 +159,9 @@ FILES = {
     "MOST": 10_000,  # of one workflow
 }
 
+# Code steps run only where the system can keep them away from files, which workflows/jail.py tries; or with this.
+ALLOW_WEAK_SANDBOX = flag("ALLOW_WEAK_SANDBOX")
+
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
 
 # Language models, for ai steps that name no secret: these keys go to the provider's own address and nowhere else
@@ -249,5 +252,7 @@ LOGGING = {
         "workflowsite": {"level": "INFO"},
         "workflows": {"level": "INFO"},
         "executions": {"level": "INFO"},
+        # Whole URLs and headers stand in what these would say, whatever level somebody gives the rest.
+        **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "httpcore2")},
     },
 }

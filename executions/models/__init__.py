@@ -1,6 +1,7 @@
 from executions.models.execution import FINAL, ExecutionStatus, WorkflowExecution
 from executions.models.log import ExecutionLog, Kind
 from executions.models.presence import WorkerPresence
+from executions.models.usage import StepUsage
 from executions.models.wait import ExecutionWait, WaitKind
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "ExecutionStatus",
     "ExecutionWait",
     "Kind",
+    "StepUsage",
     "WaitKind",
     "WorkerPresence",
     "WorkflowExecution",

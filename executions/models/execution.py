@@ -83,6 +83,11 @@ class WorkflowExecution(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
     )
     pause_before = models.JSONField(default=list, help_text="Steps before which it pauses, by node id.")
+    # The journal's own INSERT leaves these two out: the database knows what they begin with.
+    pause_reason = models.CharField(max_length=200, db_default="", help_text="Why, where it was no person's wish.")
+    budgets = models.PositiveIntegerField(
+        db_default=1, help_text="How many token budgets it may spend: one more each time somebody resumes it after one."
+    )
 
     # A child carries a step of its parent: an item of a for-each (`body`: that step), or a called workflow.
     parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children", db_index=False)
@@ -201,10 +206,15 @@ class WorkflowExecution(models.Model):
         """
         return bool(WorkflowExecution.objects.live().filter(pk=self.pk).update(**_nudged(), **changes))
 
-    def set_paused(self, paused: bool, by: Any = None) -> bool:
-        """Pauses it, or lets it go on; True for the call that changed that. Its owner writes it down."""
+    def set_paused(self, paused: bool, by: Any = None, reason: str = "") -> bool:
+        """Pauses it, or lets it go on; True for the call that changed that. Its owner writes it down.
+
+        `reason`: that a budget is spent. Whoever resumes it then grants one more.
+        """
         rows = WorkflowExecution.objects.live().filter(pk=self.pk, paused_at__isnull=paused)
-        changes = {"paused_at": timezone.now() if paused else None, "paused_by": by}
+        changes = {"paused_at": timezone.now() if paused else None, "paused_by": by, "pause_reason": reason}
+        if not paused:
+            changes["budgets"] = models.Case(models.When(pause_reason="", then=F("budgets")), default=F("budgets") + 1)
         return bool(rows.filter(cancel_requested_at=None).update(**_nudged(), **changes))
 
 

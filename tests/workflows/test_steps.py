@@ -16,6 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.databases import named, sqlite
+from tests.remote import Remote, as_json, running
 from workflows import steps
 from workflows.errors import Problem, StepstreamError
 from workflows.files import area
@@ -24,8 +25,8 @@ from workflows.steps import base
 
 DATA = {"name": "Ada", "age": 36, "tags": ["  One ", {"deep": "Two"}], "nothing": None, "yes": True}
 BUILT_IN = (
-    *("input", "check", "process", "ai", "output", "branch", "switch", "for_each", "call"),
-    *("file", "email", "sql"),
+    *("input", "check", "process", "output", "branch", "switch", "for_each", "call"),
+    *("http", "ai", "email", "sql", "file", "set", "list", "convert", "compute", "code"),
     *("delay", "countdown", "approval", "callback", "default"),
 )
 
@@ -312,10 +313,22 @@ class TestEveryKind:
         "branch": {"conditions": [{"path": "age", "operator": "at_least", "value": 18}]},
         "for_each": {"items": "given.0"},
         "call": {"workflow": 1},
+        "http": {"url": "http://127.0.0.1:8000/"},
         "file": {"operation": "list"},
         "email": {"to": "ada@example.org"},
         "sql": {"database": "shop", "sql": "SELECT 1 AS one"},
     }
+
+    @pytest.fixture(autouse=True)
+    def remote(self, kind: str, settings: Any) -> Iterator[None]:
+        """What a step calls is there."""
+        if kind != "http":
+            yield
+            return
+        with running(Remote()) as remote:
+            settings.HTTP_ALLOW = [remote.rule, "127.0.0.1:8000"]
+            self.config["http"]["url"] = remote.on("/", as_json({"a": 1}))
+            yield
 
     @pytest.fixture(autouse=True)
     def surroundings(self, settings: Any, tmp_path: Path) -> Iterator[None]:

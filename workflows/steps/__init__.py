@@ -16,25 +16,33 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from workflows.errors import Problem
+from workflows.expressions import at, fault_in, steps_named
 from workflows.graph import EACH, ERROR, OUT, Graph, Node
 from workflows.policy import Policy, policy_of
 from workflows.steps.ai import AI
 from workflows.steps.approval import Approval
-from workflows.steps.base import RESERVED, Step
+from workflows.steps.base import Step
 from workflows.steps.branch import Branch
 from workflows.steps.call import Call
 from workflows.steps.callback import Callback
 from workflows.steps.check import Check
+from workflows.steps.code import Code
+from workflows.steps.compute import Compute
+from workflows.steps.convert import Convert
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
 from workflows.steps.email import Email
 from workflows.steps.file import File
 from workflows.steps.for_each import DONE, ForEach
+from workflows.steps.http import Http
 from workflows.steps.input import Input
+from workflows.steps.list import List
 from workflows.steps.output import Output
 from workflows.steps.process import Process
+from workflows.steps.recipe import Recipe, bare
 from workflows.steps.sentences import sentence, titled
+from workflows.steps.set import Set
 from workflows.steps.sql import SQL
 from workflows.steps.switch import Switch
 
@@ -55,8 +63,8 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 
 for _step in (
-    *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
-    *(File, Email, SQL),
+    *(Input, Check, Process, Output, Branch, Switch, ForEach, Call),
+    *(Http, AI, Email, SQL, File, Set, List, Convert, Compute, Code),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
@@ -75,11 +83,18 @@ def kind_of(node: Node) -> type[AnyStep]:
 
 
 def make(node: Node) -> AnyStep:
-    """The step of a published node, ready to run. Raises pydantic's ValidationError for a config that is wrong."""
+    """The step of a published node without expressions, ready to run. Raises pydantic's ValidationError for a config
+    that is wrong."""
     kind = kind_of(node)
     if kind is Default and node.type != Default.kind:
         return Unknown(Default.Config(), node.type)
-    return kind(kind.Config.model_validate(kind.upgrade(_config(node.data))))
+    return kind(kind.Config.model_validate(kind.upgrade(bare(node.data))))
+
+
+def recipe_of(node: Node) -> Recipe:
+    """What make() makes it of; nothing is worked out for a kind that is not installed."""
+    kind = kind_of(node)
+    return Recipe(kind, {} if kind is Default else kind.upgrade(bare(node.data)))
 
 
 def problems(graph: Graph) -> list[Problem]:
@@ -120,15 +135,18 @@ def way(node: Node, handle: str) -> str:
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
-        known = textwrap.shorten(", ".join(kinds()), 120, placeholder=" …")
+        known = textwrap.shorten(", ".join(kinds()), 400, placeholder=" …")
         text = f"Step “{node.label}” has the unknown type “{node.type[:80]}”. Known types: {known}."
         yield Problem("step.unknown_type", text, node.id, "type")
         return
     yield from _config_problems(node, kind)
+    yield from _expression_problems(node, graph)
     yield from _handle_problems(node, graph)
     for field, text in policy_errors(node.data):
         yield Problem("step.policy", f"Step “{node.label}”: {text}", node.id, f"policy.{field}")
-    for key in _config(node.data).keys() - kind.Config.model_fields.keys():
+    for text in kind.cautions_of(node.data):
+        yield Problem("step.config", f"Step “{node.label}”: {text}", node.id, level="warning")
+    for key in bare(node.data).keys() - kind.Config.model_fields.keys():
         text = f"Step “{node.label}” has the setting “{key[:80]}”, which “{kind.kind}” does not use."
         yield Problem("step.unknown_setting", text, node.id, key, "warning")
 
@@ -140,23 +158,56 @@ def _config_problems(node: Node, kind: type[AnyStep]) -> Iterable[Problem]:
 
 def config_errors(kind: type[AnyStep], data: dict[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with a step's settings: ("fields.0.name", "a sentence that names the field and what it has")."""
-    return _errors(kind.Config, kind.upgrade(_config(data)))
+    recipe = Recipe(kind, kind.upgrade(bare(data)))
+    faults = ((one, fault_in(one.source)) for one in recipe.expressions)
+    wrong = [
+        (_field(one.place), f"{recipe.called(one.place)}{at(one.source, fault)}: {fault.message}")
+        for one, fault in faults
+        if fault
+    ]
+    return [*wrong, *_said(kind.Config, recipe.without_expressions(_errors(kind.Config, recipe.config)))]
 
 
 def policy_errors(data: dict[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with what follows a failure, as config_errors() has it."""
-    return [] if data.get("policy") in (None, {}) else _errors(Policy, data["policy"])
+    return [] if data.get("policy") in (None, {}) else _said(Policy, _errors(Policy, data["policy"]))
 
 
-def _errors(model: type[BaseModel], given: Any) -> list[tuple[str, str]]:
+def _errors(model: type[BaseModel], given: Any) -> list[Any]:
     try:
         model.model_validate(given)
     except ValidationError as error:
-        return [
-            (".".join(map(str, item["loc"])), sentence({**item, "loc": titled(model, item["loc"])}))
-            for item in error.errors(include_url=False)
-        ]
+        return error.errors(include_url=False)
     return []
+
+
+def _said(model: type[BaseModel], errors: Iterable[Any]) -> list[tuple[str, str]]:
+    return [(_field(item["loc"]), sentence({**item, "loc": titled(model, item["loc"])})) for item in errors]
+
+
+def _field(place: Iterable[Any]) -> str:
+    return ".".join(map(str, place))
+
+
+def _expression_problems(node: Node, graph: Graph) -> Iterable[Problem]:
+    """Steps that an expression names and that are not there, or do not come before it."""
+    for one in recipe_of(node).expressions:
+        for other in sorted(steps_named((one,)) - graph.before(node.id)):
+            yield Problem("expression.step", _not_before(node, other, graph), node.id, _field(one.place))
+
+
+def _not_before(node: Node, other: str, graph: Graph) -> str:
+    text = f"Step “{node.label}” names the step “{other[:80]}”, "
+    if other not in graph.nodes:
+        known = textwrap.shorten(", ".join(sorted(graph.before(node.id))), 200, placeholder=" …")
+        return f"{text}which is not there. " + (
+            f"Before it there are: {known}." if known else "Nothing comes before it."
+        )
+    if other == node.id:
+        return f"{text}which is that step itself."
+    if graph.body_of(node.id) != graph.body_of(other):
+        return f"{text}which is outside of the loop that it is in: let the loop pass the value on, and use input."
+    return f"{text}which does not come before it: connect them, or name another."
 
 
 def _handle_problems(node: Node, graph: Graph) -> Iterable[Problem]:
@@ -171,10 +222,6 @@ def _handle_problems(node: Node, graph: Graph) -> Iterable[Problem]:
                 f"Disconnect it, or connect it by another of them."
             )
             yield Problem("graph.unknown_handle", text, node.id, "sourceHandle")
-
-
-def _config(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if key not in RESERVED}
 
 
 @cache

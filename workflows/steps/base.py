@@ -213,8 +213,13 @@ class Step(Generic[C]):
     presets: ClassVar[tuple[Preset, ...]] = ()
     handles: ClassVar[tuple[str, ...]] = (OUT,)
     start: ClassVar[Mapping[str, Any]] = {}  # the settings of a new one, as the builder adds it
+    example: ClassVar[Mapping[str, Any]] = {}  # settings for people to read, and for the contract suite to run
+    group: ClassVar[str] = "Your own"  # under which heading docs/steps.md has it
+    gives: ClassVar[str] = ""  # what it hands on, in Markdown: “the data and `{"counted_seconds"}`”
+    page: ClassVar[str] = ""  # the page of docs/ that tells more, such as “people.md#fields”
     effects: ClassVar[Effects] = "none"
     literal: ClassVar[frozenset[str]] = frozenset()  # settings in which {{ }} means nothing
+    spends: ClassVar[bool] = False  # tokens of language models: it gets to know what is left of the budget
     version: ClassVar[int] = 1
     Config: ClassVar[type[Config]] = Config
 
@@ -241,6 +246,11 @@ class Step(Generic[C]):
     def effects_of(cls, data: Mapping[str, Any]) -> Effects:
         """Whether one step does something outside, where that depends on its settings."""
         return cls.effects
+
+    @classmethod
+    def cautions_of(cls, data: Mapping[str, Any]) -> Sequence[str]:
+        """What whoever publishes it should know, as sentences: no errors, but it may not do here what is meant."""
+        return ()
 
     @classmethod
     def name_of(cls, data: Mapping[str, Any], handle: str) -> str:

@@ -1,11 +1,12 @@
 """branch: goes on by “true” or “false”, as its conditions say."""
 
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from pydantic import Field
 
-from workflows.conditions import Conditions, Match, decide
+from workflows.conditions import Conditions, Match, decide, with_expressions
 from workflows.steps import base
 
 
@@ -26,7 +27,13 @@ class Branch(base.Step[Config]):
     help = "Goes one way if conditions hold, and the other way if not."
     handles = ("true", "false")
     start = {"conditions": [{}]}
+    group, page, gives = "Ways", "conditions.md", "the data"
+    example = {"conditions": [{"path": "text", "operator": "contains", "value": "urgent"}]}
     Config = Config
+
+    @classmethod
+    def upgrade(cls, old: dict[str, Any]) -> dict[str, Any]:
+        return {**old, "conditions": with_expressions(old["conditions"])} if "conditions" in old else old
 
     async def run(self, ctx: base.StepContext) -> base.Done:
         zone = ZoneInfo(ctx.time_zone or settings.TIME_ZONE)

@@ -20,6 +20,11 @@ class Config(base.Config):
     what: list[str] = Field(
         [], title="Hand over", description="Names of data fields that it gets as its input. Empty: all of the data."
     )
+    given: dict[str, Any] = Field(
+        {},
+        title="Values",
+        description="More of its input, as a JSON object. With values and no names, it gets the values alone.",
+    )
     save_as: SaveAs = "result"
 
 
@@ -27,6 +32,9 @@ class Call(base.Step[Config]):
     kind, label, icon = "call", "Run a workflow", "call"
     help = "Runs another workflow to its end, and goes on with its result."
     effects = "outside"  # nobody knows what the other one does
+    group, page = "Ways", "build.md#ways"
+    gives = "the data, and what the other one gave under the name that you choose"
+    example = {"workflow": 1, "what": ["text"], "save_as": "answer"}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Call:
@@ -37,8 +45,10 @@ class Call(base.Step[Config]):
         return call
 
     def fan_out(self, data: Mapping[str, Any]) -> base.Call:
-        given = {name: data[name] for name in self.config.what or data if name in data}
-        return base.Call(self.config.workflow, given)
+        names = self.config.what or (() if self.config.given else data)
+        return base.Call(
+            self.config.workflow, {**{name: data[name] for name in names if name in data}, **self.config.given}
+        )
 
     def resume(self, data: Mapping[str, Any], answer: Any) -> base.Done:
         if answer["status"] == "completed":

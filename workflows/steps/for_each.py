@@ -19,8 +19,11 @@ OWN = ("item", "index")
 
 
 class Config(base.Config):
-    items: str = Field(
-        "items", title="List", description="Where the list stands in the data, such as items or order.lines."
+    items: Any = Field(
+        "items",
+        title="List",
+        description="Where the list stands in the data, such as items or order.lines, or an expression that gives one.",
+        json_schema_extra={"look": "text"},
     )
     parallel: int = Field(
         8, ge=1, le=100, title="At the same time", description="How many items run at once; 1 is one after another."
@@ -34,10 +37,13 @@ class Config(base.Config):
 
     @field_validator("items")
     @classmethod
-    def _path_leads_somewhere(cls, path: str) -> str:
-        if why := paths.wrong(path):
+    def _path_leads_somewhere(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            return given
+        why = paths.wrong(given) if isinstance(given, str) else f"it must be a list or name one; it is {said(given)}"
+        if why:
             raise PydanticCustomError("field", "{why}", {"why": why})
-        return path.strip()
+        return given.strip()
 
     @field_validator("pass_on")
     @classmethod
@@ -52,6 +58,9 @@ class ForEach(base.Step[Config]):
     kind, label, icon = "for_each", "For each", "for_each"
     help = "Runs the steps behind “each item” once for each item of a list, several at a time."
     handles = (EACH, DONE)
+    group, page = "Ways", "loops.md"
+    gives = '`{"items", "failed", "count"}`'
+    example = {"items": "items", "parallel": 4}
     Config = Config
 
     @classmethod
@@ -62,7 +71,8 @@ class ForEach(base.Step[Config]):
         each = self.fan_out(ctx.data)
         if absent := [name for name in self.config.pass_on if name not in ctx.data]:
             ctx.log(f"Not in the data, so not passed on: {', '.join(absent)[:500]}", "warning")
-        ctx.log(f"{count(len(each.items), 'item')} in “{self.config.items}”, at most {each.parallel} at a time")
+        where = f" in “{self.config.items}”" if isinstance(self.config.items, str) else ""
+        ctx.log(f"{count(len(each.items), 'item')}{where}, at most {each.parallel} at a time")
         return each
 
     def fan_out(self, data: Mapping[str, Any]) -> base.Each:
@@ -80,7 +90,8 @@ class ForEach(base.Step[Config]):
         return base.Done(answer, DONE)
 
     def _items(self, data: Mapping[str, Any]) -> list[Any]:
-        path, items = self.config.items, paths.found(data, self.config.items)
+        given = self.config.items
+        path, items = ("List", given) if isinstance(given, list) else (given, paths.found(data, given))
         if items is paths.MISSING:
             there = ", ".join(f"“{name[:40]}”" for name in list(data)[:8]) or "nothing"
             raise WorkflowStepError(f"There is no “{path}” in the data; there is {there}.")

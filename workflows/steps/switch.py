@@ -12,7 +12,7 @@ from django.conf import settings
 from pydantic import Field
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from workflows.conditions import Conditions, Match, decide
+from workflows.conditions import Conditions, Match, decide, with_expressions
 from workflows.edits import slug
 from workflows.graph import EACH, ERROR, NODE_ID
 from workflows.steps import base
@@ -74,6 +74,17 @@ class Switch(base.Step[Config]):
     help = "Goes the way of the first case that holds, and another way if none does."
     handles = (DEFAULT,)
     start = {"cases": [{"id": "case-1", "label": "Case 1", "conditions": [{}]}]}
+    group, page, gives = "Ways", "conditions.md", "the data"
+    example = {
+        "cases": [
+            {
+                "id": "urgent",
+                "label": "Urgent",
+                "conditions": [{"path": "text", "operator": "contains", "value": "urgent"}],
+            },
+            {"id": "empty", "label": "Nothing there", "conditions": [{"path": "text", "operator": "empty"}]},
+        ]
+    }
     Config = Config
 
     @classmethod
@@ -99,6 +110,11 @@ class Switch(base.Step[Config]):
             "cases": [_named(case, n, taken) if isinstance(case, dict) else case for n, case in enumerate(cases)],
         }
 
+    @classmethod
+    def upgrade(cls, old: dict[str, Any]) -> dict[str, Any]:
+        cases = old.get("cases")
+        return {**old, "cases": [_with_expressions(case) for case in cases]} if isinstance(cases, list) else old
+
     async def run(self, ctx: base.StepContext) -> base.Done:
         zone = ZoneInfo(ctx.time_zone or settings.TIME_ZONE)
         for case in self.config.cases:
@@ -109,6 +125,12 @@ class Switch(base.Step[Config]):
             ctx.log(f"{verdict.words}: not “{case.title}”")
         ctx.log("No case holds: goes to “otherwise”" if self.config.cases else "There is no case: goes to “otherwise”")
         return base.Done(ctx.data, DEFAULT)
+
+
+def _with_expressions(case: Any) -> Any:
+    if not isinstance(case, dict) or "conditions" not in case:
+        return case
+    return {**case, "conditions": with_expressions(case["conditions"])}
 
 
 def _named(case: dict[str, Any], place: int, taken: set[str]) -> dict[str, Any]:

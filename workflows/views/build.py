@@ -22,6 +22,7 @@ from workflows.picker import choices
 from workflows.reach import reachable
 from workflows.sayings import kind_label
 from workflows.scene import Mark, scene
+from workflows.secret_choice import with_secrets
 from workflows.steps import AnyStep, config_errors, handles_of, kind_of
 from workflows.views.record import editable, may_edit, workflow_for
 from workflows.ways import end, free, ways
@@ -50,7 +51,7 @@ def step(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
     graph: Graph | None = page["scene"].graph
     if graph is None or node_id not in graph.nodes:
         raise Http404(f"“{workflow.name}” has no step “{node_id}” any more.")
-    return _answered(request, page | inspector(request, graph, graph.nodes[node_id]))
+    return _answered(request, page | inspector(request, workflow, graph, graph.nodes[node_id]))
 
 
 @require_safe
@@ -100,7 +101,7 @@ def last_execution(workflow: Workflow) -> tuple[Any, dict[str, Mark]]:
     return last, {node: Mark(kind, took_ms) for node, kind, took_ms in rows[:2_000]}
 
 
-def inspector(request: HttpRequest, graph: Graph, node: Node) -> Context:
+def inspector(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node) -> Context:
     """One step: its settings, what it runs after, and what may be done with it."""
     kind = kind_of(node)
     return {
@@ -111,7 +112,7 @@ def inspector(request: HttpRequest, graph: Graph, node: Node) -> Context:
             "help": kind.help,
         },  # a class would be called by the template
         "is_known": kind.kind == node.type,
-        "settings": _settings(request, kind, node),
+        "settings": _settings(request, kind, node, workflow),
         "failing": failing.section(node.data),
         "after": [(edge, end(graph, edge)) for edge in graph.incoming[node.id]],
         "offers": _offers(graph, node),
@@ -120,12 +121,13 @@ def inspector(request: HttpRequest, graph: Graph, node: Node) -> Context:
     }
 
 
-def _settings(request: HttpRequest, kind: type[AnyStep], node: Node) -> list[config.Setting]:
-    """Some fields offer what only this person may choose."""
+def _settings(request: HttpRequest, kind: type[AnyStep], node: Node, workflow: Workflow) -> list[config.Setting]:
+    """Some fields offer what only this person, or only this workflow, may choose."""
     errors: dict[str, list[str]] = {}
     for place, text in config_errors(kind, node.data):
         errors.setdefault(place, []).append(text)
     settings = config.settings(kind.Config, node.data, errors)
+    settings = with_secrets(workflow, settings)
     return [reachable(request.user, one) if one.look == "workflow" else one for one in settings]
 
 

@@ -1,0 +1,122 @@
+"""Names of an expression in its context: plain paths are looked up here, and what is missing is said here. Pure.
+
+`{{ steps.fetch.output.title }}` needs no engine: most expressions are a path, and this way they cost no child, keep
+every number as it is, and may hand on values of any size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+NAMED = r"[^\W\d]\w*"
+PATH = rf"""{NAMED}(?:\s*\.\s*{NAMED}|\[\d{{1,9}}\]|\["[^"\\]*"\]|\['[^'\\]*'\])*"""
+WHOLE = re.compile(rf"\s*\{{\{{\s*({PATH})\s*\}}\}}\s*")
+PLACE = re.compile(rf"\{{\{{\s*({PATH})\s*\}}\}}")
+PIECE = re.compile(rf"""({NAMED})|\[(\d+)\]|\["([^"]*)"\]|\['([^']*)'\]""")
+OTHERS_AT_ONCE, LOOKED_AT, LONGEST_KEY = 8, 2_000, 60
+
+Path = list[str | int]
+
+
+class Absent(Exception):
+    """Nothing stands there, as a sentence."""
+
+
+def pieces(path: str) -> Path:
+    """ "steps.fetch.output["a b"][0]" -> ["steps", "fetch", "output", "a b", 0]"""
+    return [int(found[2]) if found[2] else found[1] or found[3] or found[4] or "" for found in PIECE.finditer(path)]
+
+
+def find(path: str, context: Mapping[str, Any]) -> Any:
+    """The value at a path; raises Absent."""
+    value: Any = context
+    for piece in pieces(path):
+        if isinstance(piece, int) and isinstance(value, list) and piece < len(value):
+            value = value[piece]
+        elif isinstance(value, Mapping) and piece in value:
+            value = value[str(piece)]
+        else:
+            raise Absent(absent(path, context))
+    return value
+
+
+def absent(path: str, context: Mapping[str, Any]) -> str:
+    """What is missing at a path that leads nowhere, and which keys are there instead; never a value."""
+    value: Any = context
+    done: Path = []
+    for piece in pieces(path):
+        if isinstance(piece, int) and isinstance(value, list) and piece < len(value):
+            value = value[piece]
+        elif isinstance(value, Mapping) and piece in value:
+            value = value[str(piece)]
+        else:
+            return f"“{path[:200]}” is not there: {_instead(done, value, piece)}"
+        done.append(piece)
+    return f"“{path[:200]}” is not there."
+
+
+def _instead(done: Path, value: Any, missed: str | int) -> str:
+    where = spelled(done) or "the top"
+    if isinstance(value, Mapping):
+        if not value:
+            return f"{where} is an empty object."
+        keys = near(str(missed), value)
+        more = f", and {len(value) - len(keys):,} more" if len(value) > len(keys) else ""
+        return f"{where} has {', '.join(map(_shown, keys))}{more}.{_dashes(done, keys, str(missed))}"
+    if isinstance(value, list):
+        return f"{where} is a list with {len(value):,} item{'' if len(value) == 1 else 's'}."
+    return f"{where} is {_word(value)}, which has no keys."
+
+
+def _dashes(done: Path, keys: Sequence[str], missed: str) -> str:
+    """A name with a dash reads as a subtraction, so what is missed is its beginning."""
+    dashed = next((key for key in keys if key.startswith(f"{missed}-")), None)
+    return f" Write {spelled([*done, dashed])} for it." if dashed else ""
+
+
+def near(missed: str, keys: Iterable[str]) -> list[str]:
+    """At most 8 of the keys, those that look like it first."""
+    known = [key for _, key in zip(range(LOOKED_AT), keys, strict=False)]
+    close = get_close_matches(missed[:LONGEST_KEY], [key for key in known if len(key) <= LONGEST_KEY], 3, 0.6)
+    close += [key for key in known if key.startswith(f"{missed}-") and key not in close]
+    return [*close, *(key for key in known if key not in close)][:OTHERS_AT_ONCE]
+
+
+def spelled(path: Path) -> str:
+    """As an expression has it: steps["fetch-2"].output[0]."""
+    text = ""
+    for piece in path:
+        if isinstance(piece, int):
+            text += f"[{piece}]"
+        elif re.fullmatch(NAMED, piece):
+            text += f".{piece}" if text else piece
+        else:
+            text += f'["{_shown(piece)}"]'
+    return text
+
+
+def _shown(key: str) -> str:
+    return key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "null"
+    return {str: "a text", bool: "true or false", int: "a number", float: "a number"}.get(type(value), "a value")
+
+
+def needed(sources: Sequence[str], context: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the context that the sources can name: top-level names, and of `steps` those that are spelled out."""
+    text = "\n".join(sources)
+    words = set(re.findall(r"\w+", text))
+    made = {name: value for name, value in context.items() if name in words}
+    steps = made.get("steps")
+    if isinstance(steps, Mapping):
+        named = re.findall(rf"""\bsteps\s*(?:\.\s*({NAMED})|\[\s*"([^"\\]*)"\s*\]|\[\s*'([^'\\]*)'\s*\])""", text)
+        if len(named) == len(re.findall(r"\bsteps\b", text)):
+            ids = {one for found in named for one in found if one}
+            made["steps"] = {step: value for step, value in steps.items() if step in ids}
+    return made
