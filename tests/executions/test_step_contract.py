@@ -14,6 +14,7 @@ from pydantic import Field
 
 from executions import step_contract
 from executions.step_contract import AT_WORK, Promise, check_kind
+from tests.executions.conftest import chain, lines, node, run
 from tests.samples import BUILT_IN, Kind, sample_of
 from tests.steps import GATES, RUNS
 from workflows import steps
@@ -63,6 +64,8 @@ class Bad(base.Step["Bad.Config"]):
                 return base.Wait(reason="an answer")
             case "stubborn":
                 return await self._stubborn()
+            case "speaks from a thread":
+                await asyncio.to_thread(ctx.log, "from a thread")
             case "tells":
                 secret = await ctx.secret(self.config.secret, "example.com")
                 logging.getLogger("tests").warning("The secret is %s", secret)
@@ -98,6 +101,7 @@ def bad() -> Iterator[Kind]:
         (step_contract.it_ends_with_an_outcome, "no outcome", "must answer with Done"),
         (step_contract.it_ends_with_an_outcome, "unknown handle", "With its example it fails"),
         (step_contract.it_ends_with_an_outcome, "leaves a file", "leaves files behind: left.txt"),
+        (step_contract.it_fails_in_plain_words, "no outcome", "It breaks on {}: TypeError"),
         (step_contract.it_goes_on_after_a_restart, "waits", "says something else the second time"),
         (step_contract.it_goes_on_after_a_restart, "waits", "leaves by “nowhere”"),
         (step_contract.it_stops_when_it_is_told_to, "ends", "before anybody stops it"),
@@ -118,6 +122,11 @@ async def test_what_a_step_says_of_a_secret_is_masked_wherever_the_engine_writes
 async def test_a_step_that_will_not_stop_is_found(bad: Kind) -> None:
     told = await step_contract.it_stops_when_it_is_told_to(Sample(bad, {"way": "ends"}, long={"way": "stubborn"}))
     assert len(told) == 1 and "It did not stop when it was told to" in told[0]
+
+
+async def test_a_step_may_write_lines_from_a_thread_of_its_own(bad: Kind) -> None:
+    result = await run(chain(node("a", "test_bad", way="speaks from a thread")))
+    assert await lines(result.execution_id) == ["from a thread"]
 
 
 async def test_a_kind_that_cannot_be_published_is_told_so(bad: Kind) -> None:

@@ -197,7 +197,7 @@ class Config(base.Config):
 
 class Http(base.Step[Config]):
     kind, label, icon = "http", "HTTP request", "http"
-    help = "Calls another system: an API, a web page, a file."
+    help = "Calls another system: an API, a webhook, a web page, a file."
     group, page = "Reach out", "http.md"
     gives = 'the data and `{"response": {"status", "headers", "body", "url", "took_ms"}}`'
     effects = "outside"
@@ -229,7 +229,7 @@ class Http(base.Step[Config]):
             answer = await sending.answer(config.timeout_s)
         except Exception as error:
             raise failure.of_error(error, sending, config.timeout_s, may_repeat) from error
-        ctx.log(f"{answer.status} {answer.reason}, {in_bytes(len(answer.body))} in {answer.took_ms:,} ms")
+        ctx.log(f"{answer.line}, {in_bytes(len(answer.body))} in {answer.took_ms:,} ms")
         if not any(answer.status in some for some in statuses.parse(config.expect)):
             raise failure.of_status(answer, sending, may_repeat)
         try:

@@ -47,7 +47,7 @@ class Config(base.Config):
 class Set(base.Step[Config]):
     kind, label, icon = "set", "Set fields", "edit"
     help = "Sets fields to values or expressions, and renames, keeps or leaves out others."
-    group, gives = "Data", "the data, changed"
+    group, page, gives = "Data", "transform.md", "the data, changed"
     start = {"fields": [{}]}
     example = {
         "renames": [{"old": "text", "new": "greeting"}],
