@@ -22,7 +22,8 @@ register = template.Library()
 STEP_ICONS = frozenset(
     {
         *("input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http"),
-        *("for_each", "call", "person", "link", "file", "mail", "table"),
+        *("for_each", "call", "person", "link", "file", "mail", "table", "edit", "list", "calendar", "convert"),
+        *("download", "search"),
     }
 )
 
