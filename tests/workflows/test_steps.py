@@ -317,6 +317,7 @@ class TestEveryKind:
         "file": {"operation": "list"},
         "email": {"to": "ada@example.org"},
         "sql": {"database": "shop", "sql": "SELECT 1 AS one"},
+        "code": {"source": "return {...data};"},
     }
 
     @pytest.fixture(autouse=True)
