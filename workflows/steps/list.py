@@ -52,7 +52,17 @@ def _preset(label: str, **operation: Any) -> base.Preset:
 class List(base.Step[Config]):
     kind, label, icon = "list", "Work on a list", "list"
     help = "Filters, sorts, groups, splits, joins and sums up a list, and removes duplicates."
+    group, gives = "Data", "the data, with the new list as `save_as` says"
     start = {"operations": [{}]}
+    example = {
+        "items": "{{ data['items'] }}",
+        "operations": [
+            {"do": "filter", "conditions": [{"path": "item", "operator": "not_equals", "value": "a"}]},
+            {"do": "sort", "keys": [{}]},
+            {"do": "limit", "size": 10},
+        ],
+        "save_as": "best",
+    }
     presets = (
         _preset("Filter", conditions=[{"path": "item", "operator": "not_empty"}]),
         _preset("Sort", do="sort", keys=[{}]),

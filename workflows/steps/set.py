@@ -47,7 +47,15 @@ class Config(base.Config):
 class Set(base.Step[Config]):
     kind, label, icon = "set", "Set fields", "edit"
     help = "Sets fields to values or expressions, and renames, keeps or leaves out others."
+    group, gives = "Data", "the data, changed"
     start = {"fields": [{}]}
+    example = {
+        "renames": [{"old": "text", "new": "greeting"}],
+        "fields": [
+            {"name": "order.total", "type": "number", "value": "12.50"},
+            {"name": "order.note", "value": "{{ data.text }}, and welcome"},
+        ],
+    }
     presets = (
         base.Preset("Rename fields", {"renames": [{"old": "old_name", "new": "new_name"}]}),
         base.Preset("Keep only some fields", {"keep": "picked", "pick": ["id"]}),
