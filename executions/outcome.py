@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -49,6 +49,7 @@ class Kept:
     added: Data
     handle: str
     usage: Usage | None = None
+    commit: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         return f"Done(…, {self.handle!r})"
@@ -61,11 +62,18 @@ def keep(execution_id: int, incoming: Data, done: Done, mask: Mask) -> Kept:
     if size > limit:
         raise TooLarge(size, limit)
     packed = pack(incoming, output, done.handle)
-    return Kept(with_usage(stowed(execution_id, packed), done.usage), packed["added"], done.handle, done.usage)
+    return Kept(
+        with_usage(stowed(execution_id, packed), done.usage), packed["added"], done.handle, done.usage, done.commit
+    )
 
 
 def with_usage(packed: Data, usage: Usage | None) -> Data:
     return packed if usage is None else {**packed, "usage": asdict(usage)}
+
+
+def commit_of(outcome: Any) -> Callable[[], object] | None:
+    """What a step wants to have written together with its end."""
+    return outcome.commit if isinstance(outcome, Done | Kept) else None
 
 
 def usage_of(outcome: Any) -> Usage | None:

@@ -110,7 +110,7 @@ def _email(kind: Kind, settings: Any, folder: Path) -> Iterator[Sample]:
 def _sql(kind: Kind, settings: Any, folder: Path) -> Iterator[Sample]:
     file = folder / "shop.sqlite3"
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("CREATE TABLE products (name TEXT, price REAL)")
+        connection.execute("CREATE TABLE bread (id INTEGER PRIMARY KEY, name TEXT, price REAL)")
         connection.commit()
     settings.SQL_DATABASES = ["shop"]
     with named("shop", sqlite(file)):

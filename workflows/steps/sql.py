@@ -46,8 +46,8 @@ def _parameters(value: Any) -> Any:
 def _writes(value: bool, info: ValidationInfo) -> bool:
     name = info.data.get("database")
     if value and name and name not in settings.SQL_WRITABLE:
-        why = f"Database “{name}” is open for reading only; an administrator can change that: SQL_WRITABLE."
-        raise ValueError(f"It changes data: {why}")
+        text = f"It changes data: “{name}” is open for reading only; an administrator can change that"
+        raise ValueError(f"{text} (SQL_WRITABLE).")
     return value
 
 
@@ -84,13 +84,12 @@ class SQL(base.Step[Config]):
     effects = "none"
     example = {
         "database": "shop",
-        "sql": "SELECT name, price FROM products WHERE price > %(least)s ORDER BY price",
+        "sql": "SELECT name, price FROM bread WHERE price > %(least)s ORDER BY price",
         "parameters": {"least": "{{ input.number }}"},
         "rows": 100,
     }
     literal = frozenset({"sql"})
     Config = Config
-    presets = (base.Preset("Read from a database", {}), base.Preset("Write to a database", {"writes": True}))
 
     @classmethod
     def effects_of(cls, data: Mapping[str, Any]) -> base.Effects:
