@@ -32,11 +32,15 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step ended. `output` is a JSON object; it leaves by `handle`. `usage`: what it spent, where it did."""
+    """The step ended. `output` is a JSON object; it leaves by `handle`. `usage`: what it spent, where it did.
+
+    It merges over the step's data for those who follow; `instead`: they see it in place of that data.
+    """
 
     output: Mapping[str, Any] = field(default_factory=dict)
     handle: str = OUT
     usage: Usage | None = None
+    instead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,8 @@ class Set(base.Step[Config]):
         if absent:
             ctx.log(f"Not in the data: {', '.join(absent)[:500]}", "warning")
         ctx.log(f"{count(len(self.config.fields), 'field')} set; the data has {count(len(made), 'field')}")
-        return base.Done(require_light(made))
+        is_less = self.config.keep != "all" or bool(self.config.drop or self.config.renames)
+        return base.Done(require_light(made), instead=is_less)
 
 
 def changed(config: Config, data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
