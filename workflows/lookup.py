@@ -16,7 +16,7 @@ PATH = rf"""{NAMED}(?:\s*\.\s*{NAMED}|\[\d{{1,9}}\]|\["[^"\\]*"\]|\['[^'\\]*'\])
 WHOLE = re.compile(rf"\s*\{{\{{\s*({PATH})\s*\}}\}}\s*")
 PLACE = re.compile(rf"\{{\{{\s*({PATH})\s*\}}\}}")
 PIECE = re.compile(rf"""({NAMED})|\[(\d+)\]|\["([^"]*)"\]|\['([^']*)'\]""")
-OTHERS_AT_ONCE, LOOKED_AT, LONGEST_KEY = 8, 2_000, 60
+OTHERS_AT_ONCE, LOOKED_AT, LONGEST_KEY = 8, 1_000, 60
 
 Path = list[str | int]
 

@@ -32,6 +32,8 @@ from workflows.steps.convert import Convert
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
+from workflows.steps.email import Email
+from workflows.steps.file import File
 from workflows.steps.for_each import DONE, ForEach
 from workflows.steps.http import Http
 from workflows.steps.input import Input
@@ -41,11 +43,13 @@ from workflows.steps.process import Process
 from workflows.steps.recipe import Recipe, bare
 from workflows.steps.sentences import sentence, titled
 from workflows.steps.set import Set
+from workflows.steps.sql import SQL
 from workflows.steps.switch import Switch
 
 log = logging.getLogger(__name__)
 
 AnyStep = Step[Any]
+GROUP = "stepstream.steps"  # the entry points by which packages bring kinds
 
 _kinds: dict[str, type[AnyStep]] = {}
 
@@ -60,25 +64,8 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 
 for _step in (
-    *(
-        Input,
-        Check,
-        Process,
-        Http,
-        AI,
-        Output,
-        Branch,
-    ),
-    *(
-        Switch,
-        ForEach,
-        Call,
-        Set,
-        List,
-        Compute,
-        Code,
-    ),
-    *(Convert,),
+    *(Input, Check, Process, Output, Branch, Switch, ForEach, Call),
+    *(Http, AI, Email, SQL, File, Set, List, Convert, Compute, Code),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
@@ -149,7 +136,7 @@ def way(node: Node, handle: str) -> str:
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
-        known = textwrap.shorten(", ".join(kinds()), 120, placeholder=" …")
+        known = textwrap.shorten(", ".join(kinds()), 400, placeholder=" …")
         text = f"Step “{node.label}” has the unknown type “{node.type[:80]}”. Known types: {known}."
         yield Problem("step.unknown_type", text, node.id, "type")
         return
@@ -240,7 +227,7 @@ def _handle_problems(node: Node, graph: Graph) -> Iterable[Problem]:
 
 @cache
 def _load_packages() -> None:
-    for entry in entry_points(group="stepstream.steps"):
+    for entry in entry_points(group=GROUP):
         try:
             register(entry.load())
         except Exception:

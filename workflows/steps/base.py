@@ -131,7 +131,17 @@ class Files(Protocol):
         """Gives {"file": its path, "name", "size": bytes, "content_type"}: what stands for a file in the data."""
         ...
 
+    def append(self, path: str, content: bytes, content_type: str = "") -> dict[str, Any]:
+        """As save(), behind what is there; whoever appends at the same time waits."""
+        ...
+
+    def move(self, path: str, to: str) -> dict[str, Any]: ...
+
     def remove(self, path: str) -> None: ...
+
+    def reference(self, path: str, content_type: str = "") -> dict[str, Any]:
+        """As save() gives it, of a file that is there."""
+        ...
 
     def paths(self, below: str = "") -> list[str]: ...
 
@@ -142,7 +152,7 @@ class NoFiles:
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise WorkflowStepError("This step has no files here: it runs outside of a workflow.", is_permanent=True)
 
-    read = save = remove = paths = _refuse
+    read = save = append = move = remove = reference = paths = _refuse
 
 
 def no_secrets(name: str, host: str) -> str:

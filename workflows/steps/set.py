@@ -46,9 +46,16 @@ class Config(base.Config):
 
 class Set(base.Step[Config]):
     kind, label, icon = "set", "Set fields", "edit"
+    group, page, gives = "Data", "transform.md", "the data, changed"
     help = "Sets fields to values or expressions, and renames, keeps or leaves out others."
-    example = {"fields": [{"name": "customer.name", "value": "Ada"}]}
     start = {"fields": [{}]}
+    example = {
+        "renames": [{"old": "text", "new": "greeting"}],
+        "fields": [
+            {"name": "order.total", "type": "number", "value": "12.50"},
+            {"name": "order.note", "value": "{{ data.text }}, and welcome"},
+        ],
+    }
     presets = (
         base.Preset("Rename fields", {"renames": [{"old": "old_name", "new": "new_name"}]}),
         base.Preset("Keep only some fields", {"keep": "picked", "pick": ["id"]}),
