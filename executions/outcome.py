@@ -61,7 +61,7 @@ def keep(execution_id: int, incoming: Data, done: Done, mask: Mask) -> Kept:
     size, limit = len((as_json({**incoming, **output}) or "").encode()), settings.ENGINE["DATA_BYTES"]
     if size > limit:
         raise TooLarge(size, limit)
-    packed = pack(incoming, output, done.handle)
+    packed = pack(incoming, output, done.handle, done.instead)
     return Kept(
         with_usage(stowed(execution_id, packed), done.usage), packed["added"], done.handle, done.usage, done.commit
     )
@@ -97,8 +97,8 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
     told = (ended.node, ended.attempt)
     incoming, handles, is_stopping = setting.incoming, setting.handles, setting.is_stopping
     match ended.outcome:
-        case Done(output=Mapping() as output, handle=handle, usage=usage) if handle in handles:
-            data = with_usage(pack(incoming, clean(dict(output)), handle), usage)
+        case Done(output=Mapping() as output, handle=handle, usage=usage, instead=instead) if handle in handles:
+            data = with_usage(pack(incoming, clean(dict(output)), handle, instead), usage)
             return Entry(Kind.COMPLETED, *told, data, ended.took_ms)
         case Kept(data=data, added=added, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, data, ended.took_ms, added=added)

@@ -19,6 +19,7 @@ from workflows import steps
 from workflows.errors import WorkflowExecutionError
 from workflows.functions import function
 from workflows.models import Workflow
+from workflows.steps import base
 from workflows.steps.base import Done, StepContext
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -141,3 +142,28 @@ async def test_neighbours_in_the_batch_lose_nothing_by_it(books: Any) -> None:
     ended = [execution.status for execution in ended_as]
     assert ended.count("completed") == ended.count("failed") == 4
     assert await Group.objects.acount() == 4
+
+
+class Book(base.Step[base.Config]):
+    kind, label = "test_book", "Book"
+
+    async def run(self, ctx: StepContext) -> Done:
+        return Done({"told": "booked"}, commit=lambda: Group.objects.create(name="booked"))
+
+
+async def test_who_is_stopped_in_the_moment_of_its_end_makes_no_writes(books: Any) -> None:
+    """A sibling has failed in the same moment, while another is slow to stop: the execution is not over yet."""
+    steps.register(Book)
+    nodes = [
+        {"id": "a", "type": "test_book", "data": {"notes": f"{uuid4()}"}},
+        {"id": "fails", "type": "test_fail", "data": {}},
+        {"id": "slow", "type": "test_stubborn", "data": {}},
+    ]
+    workflow = await Workflow.objects.acreate(name="Books")
+    await sync_to_async(workflow.publish)({"nodes": nodes, "edges": []})
+    with suppress(WorkflowExecutionError):
+        await WorkflowEngine().execute_workflow(workflow.pk, {})
+    execution = await WorkflowExecution.objects.aget(workflow=workflow)
+
+    assert await kinds(execution) == ["started", "cancelled"]
+    assert not await Group.objects.filter(name="booked").aexists()

@@ -34,6 +34,8 @@ C = TypeVar("C", bound=Config)
 class Done:
     """The step ended. `output` is a JSON object; it leaves by `handle`. `usage`: what it spent, where it did.
 
+    It merges over the step's data for those who follow; `instead`: they see it in place of that data.
+
     `commit`: short writes by Django's ORM to the default database, made in the very transaction that records this end:
     both are there, or neither is, whatever is killed. It may be called again where that transaction was rolled back.
     What it raises fails the step.
@@ -43,6 +45,7 @@ class Done:
     handle: str = OUT
     usage: Usage | None = None
     commit: Callable[[], object] | None = field(default=None, repr=False)
+    instead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

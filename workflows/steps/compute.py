@@ -42,8 +42,8 @@ def _preset(label: str, **row: Any) -> base.Preset:
 
 class Compute(base.Step[Config]):
     kind, label, icon = "compute", "Dates, texts, hashes", "calendar"
+    group, page, gives = "Data", "transform.md", "the data, changed"
     help = "Works out dates, texts, numbers, hashes and signatures."
-    group, page, gives = "Data", "transform.md", "the data, with what was worked out"
     start = {"calculations": [{}]}
     example = {
         "calculations": [

@@ -178,6 +178,7 @@ class Config(base.Config):
 
 class Convert(base.Step[Config]):
     kind, label, icon = "convert", "Read or write a format", "convert"
+    group, page, gives = "Data", "transform.md", "the data and the result, or the file that it was saved as"
     help = "Between data and JSON, CSV, spreadsheets, XML, HTML, Markdown, RSS, text lines and zip files."
     group, page, gives = "Data", "transform.md", "the data, with the result as `save_as` says"
     example = {

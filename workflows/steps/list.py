@@ -51,8 +51,8 @@ def _preset(label: str, **operation: Any) -> base.Preset:
 
 class List(base.Step[Config]):
     kind, label, icon = "list", "Work on a list", "list"
+    group, page, gives = "Data", "transform.md", "the data and the new list"
     help = "Filters, sorts, groups, splits, joins and sums up a list, and removes duplicates."
-    group, page, gives = "Data", "transform.md", "the data, with the new list as `save_as` says"
     start = {"operations": [{}]}
     example = {
         "items": "{{ data['items'] }}",
