@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from secrets import token_urlsafe
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from executions.masks import Mask
 from executions.models import ExecutionLog, Kind, WaitKind, WorkflowExecution
 from executions.worker import current_worker
 from workflows import config
-from workflows.errors import WorkflowExecutionError, WorkflowStepError
+from workflows.errors import InputError, WorkflowExecutionError, WorkflowStepError
 from workflows.files import area
 from workflows.graph import Node
 from workflows.models import Secret, Workflow
@@ -38,6 +38,19 @@ from workflows.steps.contract import PROBE, PROMISES, Sample, fields_of
 PATIENCE_S = 30.0  # a bound for what must happen; nothing asserts how soon
 NODE = "step"
 OVER = (Kind.COMPLETED, Kind.FAILED, Kind.WAITED, Kind.CANCELLED, Kind.ABANDONED)
+
+ODD_DATA: Mapping[str, Any] = {
+    "": "",
+    "é\u2028": ["x"] * 50,
+    "text": None,
+    "items": {"a": [1, {}]},
+    "number": "seven",
+    "item": {"deep": [None, True]},
+}
+ACCIDENTS = frozenset(
+    error.__name__
+    for error in (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, UnicodeError)
+) | {"RecursionError", "ZeroDivisionError", "UnicodeEncodeError", "UnicodeDecodeError", "RuntimeError"}
 
 Promise = Callable[[Sample], Awaitable[list[str]]]
 T = TypeVar("T")
@@ -92,6 +105,18 @@ async def it_ends_with_an_outcome(sample: Sample) -> AsyncIterator[str]:
         files = await asyncio.to_thread(area(work.workflow.pk).paths)
         if sample.kind.effects_of(sample.given) == "none" and sorted(files) != sorted(sample.files):
             yield f"It says that it has no effects, and leaves files behind: {', '.join(files)[:200]}."
+
+
+@promise
+async def it_fails_in_plain_words(sample: Sample) -> AsyncIterator[str]:
+    """On data that it does not expect it may fail, by a sentence of its own and not by an accident of Python's."""
+    for data in ({}, ODD_DATA):
+        error: Mapping[str, Any] = {}
+        with suppress(InputError):  # what is asked for was not given, so nothing began
+            async with _begun(replace(sample, data=data), sample.given) as work:
+                error = ((await work.outcome()).data or {}).get("error") or {}
+        if error.get("type") in ACCIDENTS:
+            yield f"It breaks on {data}: {error['type']}: {error['message'][:300]}"
 
 
 @promise
@@ -165,7 +190,7 @@ async def it_tells_no_secret(sample: Sample) -> AsyncIterator[str]:
 
 
 AT_WORK: tuple[Promise, ...] = (
-    *(it_ends_with_an_outcome, it_goes_on_after_a_restart, it_stops_when_it_is_told_to),
+    *(it_ends_with_an_outcome, it_fails_in_plain_words, it_goes_on_after_a_restart, it_stops_when_it_is_told_to),
     *(it_keeps_to_its_time_limit, it_tells_no_secret),
 )
 

@@ -73,6 +73,7 @@ class Workshop:
     def __init__(self, in_thread: InThread, keep: Keep, mask: Callable[[str], str] = str) -> None:
         """`keep` gets each step's outcome, and gives it as it shall be told. `mask`: hides secrets in a line."""
         self.bell = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._in_thread, self._keep, self._mask = in_thread, keep, mask
         self._told: deque[Line | Ended] = deque()
         self._tasks: dict[str, tuple[int, asyncio.Task[None]]] = {}  # (attempt, task)
@@ -193,8 +194,6 @@ class Workshop:
     async def _outcome(self, step: Step[Any], ctx: StepContext) -> Any:
         if inspect.iscoroutinefunction(step.run):
             return await step.run(ctx)
-        write: Callable[..., object] = ctx.write
-        ctx.write = partial(asyncio.get_running_loop().call_soon_threadsafe, write)
         future = self._in_thread(partial(copy_context().run, caught, partial(step.run, ctx)))
         try:
             return await asyncio.wrap_future(future)
@@ -215,8 +214,15 @@ class Workshop:
             self._tell(Ended(node, attempt, error, 0, timezone.now()))
 
     def _write(self, node: str, attempt: int, level: str, text: str) -> None:
+        """From the loop, or from whatever thread the step has begun."""
         level = level if level in LEVELS else "info"
-        self._tell(Line(node, attempt, level, _shortened(self._mask(clean_text(str(text)))), timezone.now()))
+        shown = _shortened(self._mask(clean_text(str(text))))
+        tell = partial(self._tell, Line(node, attempt, level, shown, timezone.now()))
+        if _is_in(self._loop):
+            tell()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
+                self._loop.call_soon_threadsafe(tell)
 
     def _tell(self, told: Line | Ended) -> None:
         if self._is_closed:
@@ -240,6 +246,13 @@ def caught(answer: Callable[[], Any]) -> Any:
         return answer()
     except BaseException as error:
         return error
+
+
+def _is_in(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, context: Context, call: Callable[[], None], future: Future[Any]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,78 +14,21 @@ from pydantic import Field
 
 from executions import step_contract
 from executions.step_contract import AT_WORK, Promise, check_kind
-from tests.executions.conftest import chain, node, published
-from tests.providers import Reply, providing
-from tests.remote import Remote, Seen, as_json, running, silence
+from tests.executions.conftest import chain, lines, node, run
+from tests.samples import BUILT_IN, Kind, sample_of
 from tests.steps import GATES, RUNS
 from workflows import steps
 from workflows.errors import WorkflowStepError
 from workflows.steps import base
-from workflows.steps.contract import PROBE, Sample
-from workflows.steps.origin import origin_of
+from workflows.steps.contract import Sample
 from workflows.steps.secret_name import SecretName
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Kind = type[steps.AnyStep]
-BUILT_IN = [kind for kind in steps.kinds().values() if origin_of(kind).where == "built in"]
-SIGNED = {"do": "sign", "field": "text", "secret": PROBE, "save_as": "signature"}
-
-
-# What a kind needs beside its example: something that goes on until it is stopped, something to talk to
-
-
-def calling(kind: Kind, settings: Any) -> Iterator[Sample]:
-    other = published(chain(node("a", "default"), node("b", "delay", seconds=3_600)))
-    quick = published(chain(node("a", "default")))
-    yield Sample(kind, {"workflow": quick.pk}, long={"workflow": other.pk})
-
-
-def fetching(kind: Kind, settings: Any) -> Iterator[Sample]:
-    """From a server that sends back what lets somebody in, and from one that never answers."""
-    with running(Remote()) as remote:
-        settings.HTTP_ALLOW = [remote.rule]
-        told, never = remote.on("/told", echo), remote.on("/never", silence)
-        signed = {"url": told, "auth": "bearer", "secret": PROBE}
-        yield Sample(kind, {"url": told}, secret=signed, long={"url": never}, until=lambda: asked(remote, "/never"))
-
-
-async def asked(remote: Remote, path: str) -> None:
-    await asyncio.to_thread(remote.until, lambda it: any(seen.path == path for seen in it.seen))
-
-
-async def echo(seen: Seen, writer: asyncio.StreamWriter) -> None:
-    headers = json.dumps(seen.headers)
-    twice = base64.b64encode(headers.encode()).decode()
-    await as_json({"headers": headers, "twice": twice, "target": seen.target})(seen, writer)
-
-
-def asking(kind: Kind, settings: Any) -> Iterator[Sample]:
-    """A model that answers, and one that never comes to its first word."""
-    with providing() as quick, providing() as slow:
-        settings.HTTP_ALLOW = [quick.host, slow.host]
-        slow.otherwise = Reply(hold_at=0)
-        model = "openai-compatible:llama3.2"
-        secret = {"model": model, "base_url": quick.openai, "key": PROBE}
-        long = {"model": model, "base_url": slow.openai, "timeout_s": 3_600}
-        yield Sample(kind, secret=secret, long=long, until=lambda: asyncio.to_thread(slow.until, asked=1))
-
-
-SAMPLES: dict[str, Callable[[Kind, Any], Iterator[Sample]]] = {
-    "call": calling,
-    "http": fetching,
-    "ai": asking,
-    "countdown": lambda kind, _: iter([Sample(kind, {"seconds": 0.01}, long={"seconds": 3_600})]),
-    "delay": lambda kind, _: iter([Sample(kind, long={"seconds": 3_600})]),
-    "approval": lambda kind, _: iter([Sample(kind, long={"title": "For ever"})]),
-    "callback": lambda kind, _: iter([Sample(kind, long={"save_as": "for_ever"})]),
-    "compute": lambda kind, _: iter([Sample(kind, secret={"calculations": [SIGNED]})]),
-}
-
 
 @pytest.fixture
-def sample(kind: Kind, settings: Any) -> Iterator[Sample]:
-    yield from SAMPLES.get(kind.kind, lambda kind, _: iter([Sample(kind)]))(kind, settings)
+def sample(kind: Kind, settings: Any, tmp_path: Path) -> Iterator[Sample]:
+    yield from sample_of(kind, settings, tmp_path)
 
 
 @pytest.mark.parametrize("promise", AT_WORK, ids=lambda promise: promise.__name__)
@@ -122,6 +64,8 @@ class Bad(base.Step["Bad.Config"]):
                 return base.Wait(reason="an answer")
             case "stubborn":
                 return await self._stubborn()
+            case "speaks from a thread":
+                await asyncio.to_thread(ctx.log, "from a thread")
             case "tells":
                 secret = await ctx.secret(self.config.secret, "example.com")
                 logging.getLogger("tests").warning("The secret is %s", secret)
@@ -157,6 +101,7 @@ def bad() -> Iterator[Kind]:
         (step_contract.it_ends_with_an_outcome, "no outcome", "must answer with Done"),
         (step_contract.it_ends_with_an_outcome, "unknown handle", "With its example it fails"),
         (step_contract.it_ends_with_an_outcome, "leaves a file", "leaves files behind: left.txt"),
+        (step_contract.it_fails_in_plain_words, "no outcome", "It breaks on {}: TypeError"),
         (step_contract.it_goes_on_after_a_restart, "waits", "says something else the second time"),
         (step_contract.it_goes_on_after_a_restart, "waits", "leaves by “nowhere”"),
         (step_contract.it_stops_when_it_is_told_to, "ends", "before anybody stops it"),
@@ -177,6 +122,11 @@ async def test_what_a_step_says_of_a_secret_is_masked_wherever_the_engine_writes
 async def test_a_step_that_will_not_stop_is_found(bad: Kind) -> None:
     told = await step_contract.it_stops_when_it_is_told_to(Sample(bad, {"way": "ends"}, long={"way": "stubborn"}))
     assert len(told) == 1 and "It did not stop when it was told to" in told[0]
+
+
+async def test_a_step_may_write_lines_from_a_thread_of_its_own(bad: Kind) -> None:
+    result = await run(chain(node("a", "test_bad", way="speaks from a thread")))
+    assert await lines(result.execution_id) == ["from a thread"]
 
 
 async def test_a_kind_that_cannot_be_published_is_told_so(bad: Kind) -> None:

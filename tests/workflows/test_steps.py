@@ -7,16 +7,13 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator
-from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from tests.databases import named, sqlite
-from tests.remote import Remote, as_json, running
 from workflows import steps
 from workflows.errors import Problem, StepstreamError
 from workflows.files import area
@@ -301,71 +298,6 @@ def test_an_older_config_is_brought_up_to_date(registry: None) -> None:
     step = steps.make(Node("a", "renamed", {"old_name": "x", "label": "y"}))
     assert step.config.new_name == "x"
     assert [problem for problem in problems("renamed", {"old_name": "x"}) if problem.level == "error"] == []
-
-
-# What every built-in kind promises
-
-
-@pytest.mark.parametrize("kind", BUILT_IN)
-class TestEveryKind:
-    config: ClassVar[dict[str, dict[str, Any]]] = {
-        "countdown": {"seconds": 0},
-        "branch": {"conditions": [{"path": "age", "operator": "at_least", "value": 18}]},
-        "for_each": {"items": "given.0"},
-        "call": {"workflow": 1},
-        "http": {"url": "http://127.0.0.1:8000/"},
-        "file": {"operation": "list"},
-        "email": {"to": "ada@example.org"},
-        "sql": {"database": "shop", "sql": "SELECT 1 AS one"},
-        "list": {"items": [2, 1], "operations": [{"do": "sort"}]},
-        "convert": {"do": "json_write", "value": "a"},
-        "code": {"source": "return {...data};"},
-    }
-
-    @pytest.fixture(autouse=True)
-    def remote(self, kind: str, settings: Any) -> Iterator[None]:
-        """What a step calls is there."""
-        if kind != "http":
-            yield
-            return
-        with running(Remote()) as remote:
-            settings.HTTP_ALLOW = [remote.rule, "127.0.0.1:8000"]
-            self.config["http"]["url"] = remote.on("/", as_json({"a": 1}))
-            yield
-
-    @pytest.fixture(autouse=True)
-    def surroundings(self, settings: Any, tmp_path: Path) -> Iterator[None]:
-        settings.EMAIL_BACKEND, settings.SQL_DATABASES = "django.core.mail.backends.locmem.EmailBackend", ["shop"]
-        (tmp_path / "shop").touch()
-        with named("shop", sqlite(tmp_path / "shop")):
-            yield
-
-    def test_it_is_described(self, kind: str) -> None:
-        step = steps.kinds()[kind]
-        assert step.kind == kind and step.label and step.icon and step.help.endswith(".")
-        assert step.handles and step.effects in ("none", "outside") and step.__doc__ is None
-        assert sys.modules[step.__module__].__doc__
-
-    def test_its_settings_have_defaults_and_descriptions(self, kind: str) -> None:
-        config = steps.kinds()[kind].Config
-        assert config(**self.config.get(kind, {}))
-        assert all(field.description for field in config.model_fields.values())
-        json.dumps(config.model_json_schema())
-
-    def test_it_does_not_change_its_data(self, kind: str) -> None:
-        data = {**deepcopy(DATA), "given": [[1, {"two": 3}]]}
-        before = deepcopy(data)
-        run(kind, data, **self.config.get(kind, {}))
-        assert data == before
-
-    @pytest.mark.parametrize("data", [{}, DATA, {"": "", "é\u2028": ["x"] * 50}])
-    def test_it_answers_with_an_outcome_that_can_be_kept(self, kind: str, data: dict[str, Any]) -> None:
-        outcome, lines = run(kind, {**data, "given": [[1, {"two": 3}]]}, **self.config.get(kind, {}))
-        assert isinstance(outcome, base.Done | base.Wait | base.Each | base.Call)
-        if isinstance(outcome, base.Done):
-            assert isinstance(json.loads(json.dumps(dict(outcome.output))), dict)
-            assert outcome.handle in steps.kinds()[kind].handles
-            assert lines and all(lines)
 
 
 # Each kind

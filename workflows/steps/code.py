@@ -61,7 +61,9 @@ class Code(base.Step[Config]):
     kind, label, icon = "code", "Code", "process"
     help = "Runs JavaScript on the data, in a sandbox without files, network and other modules."
     Config = Config
+    group, page, gives = "Code", "code.md", "what it returns; what is no object, in the data as `save_as` says"
     start = {"source": START}
+    example = {"source": "console.log(data.text);\nreturn data.text.split(' ').length;", "save_as": "words"}
     literal = frozenset({"source"})
 
     @classmethod

@@ -180,7 +180,13 @@ class Convert(base.Step[Config]):
     kind, label, icon = "convert", "Read or write a format", "convert"
     group, page, gives = "Data", "transform.md", "the data and the result, or the file that it was saved as"
     help = "Between data and JSON, CSV, spreadsheets, XML, HTML, Markdown, RSS, text lines and zip files."
-    example = {"do": "json_write", "field": "items", "save_as": "json"}
+    group, page, gives = "Data", "transform.md", "the data, with the result as `save_as` says"
+    example = {
+        "do": "csv_read",
+        "value": "name,price\nRye bread,4.20\nPretzel,0.90",
+        "numbers": True,
+        "save_as": "products",
+    }
     presets = (
         base.Preset("JSON", {"do": "json_read"}),
         base.Preset("CSV", {"do": "csv_read"}),

@@ -84,9 +84,15 @@ class Config(base.Config):
 class Email(base.Step[Config]):
     kind, label, icon = "email", "Email", "mail"
     help = "Sends a mail, with files of this workflow if you like."
+    group, page = "Reach out", "email.md"
+    gives = 'the data and `{"email": {"message_id", "recipients", "refused"}}`'
     effects = "outside"
+    example = {
+        "to": ["Ada <ada@example.org>"],
+        "subject": "New: {{ input.text }}",
+        "text": "It came at {{ now }}.",
+    }
     start = {"to": []}
-    example = {"to": ["ada@example.org"], "subject": "Your order", "text": "It is on its way."}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done:

@@ -94,8 +94,9 @@ class Config(base.Config):
 class File(base.Step[Config]):
     kind, label, icon = "file", "File", "file"
     help = "Reads, writes, lists and deletes files of this workflow's own."
+    group, page, gives = "Reach out", "files.md", "the data, with what came of it as `save_as` says"
     effects = "outside"
-    example = {"operation": "write", "path": "reports/today.txt", "content": "All is well."}
+    example = {"operation": "write", "path": "notes/{{ execution.id }}.txt", "content": "{{ input.text }}"}
     Config = Config
     presets = (
         base.Preset("Read a file", {"operation": "read", "path": "notes.txt"}),

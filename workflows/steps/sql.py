@@ -79,10 +79,17 @@ class Config(base.Config):
 class SQL(base.Step[Config]):
     kind, label, icon = "sql", "SQL", "table"
     help = "Asks a database, or changes it where that is allowed."
+    group, page = "Reach out", "sql.md"
+    gives = 'the data and `{"result": {"rows", "count", "is_cut"}}`'
     effects = "none"
+    example = {
+        "database": "shop",
+        "sql": "SELECT name, price FROM bread WHERE price > %(least)s ORDER BY price",
+        "parameters": {"least": "{{ input.number }}"},
+        "rows": 100,
+    }
     literal = frozenset({"sql"})
     Config = Config
-    example = {"database": "shop", "sql": "SELECT id, name FROM bread WHERE price > %s", "parameters": [3]}
 
     @classmethod
     def effects_of(cls, data: Mapping[str, Any]) -> base.Effects:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import Field, model_validator
 
-from tests.databases import named, sqlite
+from tests.samples import BUILT_IN
 from workflows import steps
 from workflows.steps import base, contract
 from workflows.steps.contract import PROMISES, Promise, Sample
 
-BUILT_IN = [kind for kind in steps.kinds().values() if kind.__module__.startswith("workflows.steps.")]
-
 
 @pytest.fixture(autouse=True)
-def surroundings(settings: Any, tmp_path: Path) -> Iterator[None]:
-    """What the examples speak of: a database “shop”; and no mail goes out."""
-    settings.EMAIL_BACKEND, settings.SQL_DATABASES = "django.core.mail.backends.locmem.EmailBackend", ["shop"]
-    with closing(sqlite3.connect(tmp_path / "shop")) as connection:
-        connection.execute("CREATE TABLE bread (id INTEGER PRIMARY KEY, name TEXT, price REAL)")
-    with named("shop", sqlite(tmp_path / "shop")):
-        yield
+def shop(settings: Any) -> None:
+    """The database that sql's example asks."""
+    settings.SQL_DATABASES = ["shop"]
 
 
 @pytest.fixture
@@ -113,7 +104,7 @@ def out_twice(cls: Any, data: Mapping[str, Any]) -> tuple[str, ...]:
         (
             contract.every_setting_is_explained,
             {"Config": config(text=(str, Field("", max_length=9)))},
-            "“text” needs a description",
+            "“text” needs a title or",
         ),
         (
             contract.every_setting_is_explained,
