@@ -5,8 +5,10 @@ Exits 0 when it was asked to stop and 1 when something failed, with the reason a
 
 import logging
 import os
+import resource
 import sys
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from channels.routing import get_default_application
@@ -22,6 +24,8 @@ from workflowsite.data_folder import FolderInUse, FolderLock, held
 from workflowsite.server import WebServer
 from workflowsite.shift import Shift
 
+MOST_FILES = 65_536
+
 
 class Command(BaseCommand):
     help = "Serves pages, sockets and the engine in one process."
@@ -35,6 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--grace", type=float, default=grace, help="seconds that running steps get at the end")
 
     def handle(self, *args: Any, host: str, port: int, no_engine: bool, grace: float, **options: Any) -> None:
+        allow_many_files()
         try:
             with held(settings.DATA_DIR, "") as lock:
                 key_check.make_ready()
@@ -72,3 +77,12 @@ class Command(BaseCommand):
         for stream in (self.stdout, self.stderr, sys.stdout, sys.stderr):
             stream.flush()
         os._exit(0 if failure is None else 1)
+
+
+def allow_many_files() -> None:
+    """As many as the system lets this user open: each socket is one, and 1,000 steps may call somebody at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has a limit of its own, which nothing tells
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
