@@ -52,6 +52,7 @@ def test_the_list_as_json_is_nothing_but_json() -> None:
         "from": "built in",
         "version": 1,
     }
+    assert facts["http"]["effects"] == "depends" and facts["email"]["effects"] == "outside"
     assert "gone" not in facts and "“gone”" in err
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db.utils import OperationalError, ProgrammingError
 
-from workflows.manual import page
+from workflows.manual import is_overridden, page
 from workflows.models import Workflow
 from workflows.steps import AnyStep, kinds
 from workflows.steps.origin import origin_of
@@ -57,7 +57,7 @@ def _facts(kind: type[AnyStep]) -> dict[str, Any]:
     return {
         "kind": kind.kind,
         "label": kind.label,
-        "effects": kind.effects,
+        "effects": "depends" if is_overridden(kind, "effects_of") else kind.effects,  # on a step's settings
         "from": str(origin),
         "version": kind.version,
     }
