@@ -58,6 +58,13 @@ async def completed(number: int | None = None) -> set[str]:
     return {node async for node in rows if node}
 
 
+@pytest.mark.parametrize("slug", ["price-watcher", "rss-digest-by-mail", "nightly-sql-report"])
+async def test_an_example_runs_on_nothing_but_its_defaults(slug: str) -> None:
+    workflow = await make(read(FOLDER / f"{slug}.json")["definition"])
+    result = await WorkflowEngine().execute_workflow(workflow.pk, {})
+    assert result.status == "completed" and len(mail.outbox) == 1
+
+
 # Price watcher
 
 
