@@ -17,12 +17,22 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from workflows.errors import InputError
+from workflows.expressions import holds_one
 from workflows.values import parse
 from workflows.words import as_json
 
 Errors = Mapping[str, Sequence[str]]  # by place, such as "fields.0.name"
 LONG_TEXT = 300  # characters that a setting may have, beyond which it gets more than one line
 MOST_ROWS = 100
+WHOLE = ("switch", "choice", "lines", "rows")  # where an expression gives the whole value, it needs a field of text
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What comes of a field's expressions: `text`, cut short, and `kind`, what that is; “wrong”: why there is none."""
+
+    text: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One labelled field. `look`: text, long, number, switch, choice, lines, json or rows, or one that the Config names
-    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, secret, hidden). `value` stands in it.
+    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, secret, hidden); “expression” where one stands
+    in the place of a whole switch, choice or list. `value` stands in it.
 
     `when`: it means something only where another field beside it has one of these values, as JSON for the browser
     (`json_schema_extra={"when": {"operation": ["sort", "limit"]}}`). `is_off`: now it does not. What it holds is kept.
@@ -56,6 +67,8 @@ class Setting:
     rows: list[Row] = field(default_factory=list)
     when: str = ""
     is_off: bool = False
+    takes: str = ""  # what an expression may do in it: see dynamic.py
+    preview: Preview | None = None
 
     @property
     def dom_id(self) -> str:
@@ -95,7 +108,7 @@ def arranged(config: type[BaseModel], data: Mapping[str, Any], verb: str, place:
     index = int(at) if at.isdecimal() and len(at) < 10 and int(at) < len(rows) else None
     if inside:
         if index is not None and isinstance(rows[index], dict):
-            rows[index] = arranged(get_args(_bare(config.model_fields[name]))[0], rows[index], verb, inside)
+            rows[index] = arranged(get_args(bare(config.model_fields[name]))[0], rows[index], verb, inside)
     elif verb == "add" and len(rows) < MOST_ROWS:
         rows.append({})
     elif verb != "add" and index is not None:
@@ -118,10 +131,12 @@ MISSING: Any = _Missing()
 def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], errors: Errors) -> Setting:
     look, value = looks(info), data.get(name, MISSING)
     default = info.get_default(call_default_factory=True)
+    if look in WHOLE and holds_one(value):
+        look = "expression"
     rows = _rows(info, place, value, errors) if look == "rows" else []
     shown = default if value is MISSING and look in ("choice", "switch") else value
     wrong = [text for at, texts in errors.items() if _belongs(at, place, bool(rows)) for text in texts]
-    choices = tuple(map(str, get_args(_bare(info)))) if look == "choice" else ()
+    choices = tuple(map(str, get_args(bare(info)))) if look == "choice" else ()
     return Setting(
         name=place,
         label=info.title or name.replace("_", " ").capitalize(),
@@ -165,7 +180,7 @@ def _belongs(at: str, place: str, has_rows: bool) -> bool:
 
 
 def _rows(info: FieldInfo, place: str, value: Any, errors: Errors) -> list[Row]:
-    model = get_args(_bare(info))[0]
+    model = get_args(bare(info))[0]
     items = value if isinstance(value, list) else []
     return [
         Row(
@@ -192,7 +207,7 @@ def looks(info: FieldInfo) -> str:
     """Which form of field an annotation gets."""
     if look := _extra(info, "look", ""):
         return str(look)
-    kind = _bare(info)
+    kind = bare(info)
     if get_origin(kind) is Literal:
         return "choice"
     if get_origin(kind) is list and get_args(kind):
@@ -207,7 +222,7 @@ def _looks_of_list(inner: Any) -> str:
     return "lines" if inner is str else "json"
 
 
-def _bare(info: FieldInfo) -> Any:
+def bare(info: FieldInfo) -> Any:
     """The annotation without its None."""
     kind = info.annotation
     if get_origin(kind) in (Union, types.UnionType):
@@ -237,6 +252,12 @@ def _shown(look: str, value: Any) -> Any:
 
 def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> Any:
     look = looks(info)
+    if (
+        look in WHOLE
+        and place in typed
+        and (holds_one(old) or (look in ("switch", "rows") and holds_one(typed[place])))
+    ):
+        return _read_whole(look, typed[place])
     if look == "rows":
         return _read_rows(info, place, typed, old)
     if look == "switch":
@@ -247,6 +268,14 @@ def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> An
     text = text.replace("\r\n", "\n")
     is_untouched = old is not None and text == _shown(look, old)
     return old if is_untouched else _value(look, text)
+
+
+def _read_whole(look: str, text: str) -> Any:
+    """Out of the field of text that stood there; what is no expression any more is read as its look has it."""
+    text = text.replace("\r\n", "\n")
+    if look == "switch" and not holds_one(text):
+        return _value("json", text) if text != "on" else True
+    return text if holds_one(text) else _value(look, text)
 
 
 def _value(look: str, text: str) -> Any:
@@ -263,7 +292,7 @@ def _read_rows(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) 
     """What is no row has no fields in the form: it stays as it came."""
     if not isinstance(old, list):
         return MISSING if old is None else old
-    model = get_args(_bare(info))[0]
+    model = get_args(bare(info))[0]
     return [_read_row(model, f"{place}.{n}.", typed, item) for n, item in enumerate(old)]
 
 

@@ -15,13 +15,13 @@ from executions import story
 from executions.blobs import NotReadable, is_small
 from executions.models import ExecutionLog, Kind
 from executions.views.record import require
-from executions.views.start import ALONE, Beginning, Offer, answer, offered
+from executions.views.start import Beginning, Offer, answer, offered
 from workflows.blueprint import Blueprint
 from workflows.errors import Problem
 from workflows.graph import Node, check, parse
 from workflows.models import Workflow, WorkflowVersion
 from workflows.models.workflow import definition_problems
-from workflows.part import only, up_to
+from workflows.part import ALONE, only, up_to
 from workflows.permissions import visible_to
 from workflows.steps import kind_of
 from workflows.steps.input import Input
