@@ -4,10 +4,10 @@
 PYTHON ?= python3
 ARGS ?=
 PY := .venv/bin/python
-$(shell test -x $(PY) || rm -f .venv/.ready .venv/.ready-dev)  # its Python was upgraded away: make it anew
+$(shell test -x $(PY) || rm -f .venv/.ready .venv/.ready-dev .venv/.ready-ai)  # its Python was upgraded away: make it anew
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint setup bench screenshots
+.PHONY: help run test lint setup ai bench screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ lint: .venv/.ready-dev ## ruff, format check, mypy
 setup: .venv/.ready ## the environment alone: .venv with the pinned requirements
 	@:
 
+ai: .venv/.ready-ai ## add what ai steps need to ask real models (the mock needs nothing)
+	@:
+
 bench: .venv/.ready-dev ## measure, print a table, write var/bench.json
 	@exec $(PY) -m tests.benchmarks.bench $(ARGS)
 
@@ -42,6 +45,10 @@ screenshots: .venv/.ready-dev ## walk the README's five minutes in a browser and
 
 .venv/.ready-dev: .venv/.ready requirements-dev.txt
 	@sh -eu -c "$$INSTALL" install "$(PYTHON)" requirements-dev.txt
+	@touch $@
+
+.venv/.ready-ai: .venv/.ready requirements-ai.txt
+	@sh -eu -c "$$INSTALL" install "$(PYTHON)" requirements-ai.txt
 	@touch $@
 
 # Installs the requirements file $2 into .venv: by uv where it is present, else by pip, by whichever of two ways works.

@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from executions import spending
 from executions.models import ExecutionStatus, Kind, WorkflowExecution
 from executions.planner import State
+from executions.spending import Spent
 from executions.stopping import Proof, proof
 from executions.tally import Tally, tallies
 from executions.why import why
@@ -20,12 +22,13 @@ HANDLERS = 3
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """`tallies`: by step. `handlers`: executions that its failure has started."""
+    """`tallies`: by step. `handlers`: executions that its failure has started. `spent`: what language models took."""
 
     tallies: Mapping[str, Tally] = field(default_factory=dict)
     why: Sentence = ()
     proof: Proof | None = None
     handlers: tuple[int, ...] = ()
+    spent: Spent | None = None
 
 
 NOTHING = Around()
@@ -38,6 +41,7 @@ def around(execution: WorkflowExecution, graph: Graph, state: State) -> Around:
         why(execution, graph, state, counted),
         _proof(execution, graph, state) if state.cancel_requested else None,
         _handlers(execution) if state.status == "failed" else (),
+        spending.of_execution(execution),
     )
 
 

@@ -10,6 +10,7 @@ import logging
 
 from django.db import DatabaseError
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from workflows import hosts
 from workflows.errors import VaultError, WorkflowStepError
@@ -18,6 +19,7 @@ from workflows.models import Secret, Workflow
 log = logging.getLogger(__name__)
 
 
+@sensitive_variables("value")
 def reveal(workflow_id: int, name: str, host: str) -> str:
     """The value of the secret `name`, to be sent to `host` (“api.example.com”, “localhost:8080”).
 

@@ -14,10 +14,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 LONG_LINE = 16  # characters of a line of a longer value that are hidden by themselves, such as in a private key
+LONG_NUMBER = 13_000  # bits
 SELF_OVERLAP = 256  # characters up to which a form is also looked for within itself
 SAFE = ("", "/", "!'()*~", "!$&'()*+,;=:@/", "!$'()*,;:@/?", ";/?:@&=+$,#!'()*~", "!*'();:@&=+$,/?#[]~")
 BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
@@ -49,6 +51,7 @@ class Mask:
     _by_first: dict[str, list[Form]] = field(default_factory=dict, repr=False)  # by their first character
     _reach: int = 0  # of the longest form
     _numbers: dict[str, str] = field(default_factory=dict, repr=False)  # those of the values that may be a number
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -58,15 +61,11 @@ class Mask:
         """From now on `value` is hidden. The same one again changes nothing."""
         if not value or value in self._values:
             return
-        self._values = {**self._values, value: name}  # new ones: threads of other steps may be reading these
-        fresh = dict.fromkeys((*self._forms, *forms(name, value)))
-        self._forms = tuple(sorted(fresh, key=lambda form: -len(form.text)))
-        self._by_first = {
-            letter: [form for form in fresh if form.text[0] == letter] for letter in {form.text[0] for form in fresh}
-        }
-        self._reach = max(form.reach for form in fresh)
-        if NUMBER.fullmatch(value):
-            self._numbers = {**self._numbers, value: name}
+        with self._lock:  # steps beside each other add theirs; those that read meanwhile see the old or the new
+            self._values = {**self._values, value: name}
+            self._look_for((*self._forms, *forms(name, value)))
+            if NUMBER.fullmatch(value):
+                self._numbers = {**self._numbers, value: name}
 
     def text(self, text: str) -> str:
         if not self._forms or not (spans := self.spans(text)):
@@ -86,10 +85,17 @@ class Mask:
         """From where on `text` may be the beginning of a secret, or of more of one; its length where it is none."""
         end = len(text)
         for at in range(max(0, end - self._reach + 1), end):
-            for form in self._by_first.get(text[at], ()):
-                if end - at < form.reach and form.text.startswith(text[at:]):
-                    return max(0, at - form.before)
+            begun = [form for form in self._by_first.get(text[at], ()) if _is_begun(form, text, at)]
+            if begun:
+                return max(0, at - max(form.before for form in begun))
         return end - (bool(self._forms) and text[-1:] in BASE64)  # it may hold bits of what comes next, in base64
+
+    def _look_for(self, fresh: tuple[Form, ...]) -> None:
+        by_first: dict[str, list[Form]] = {}
+        for form in fresh:
+            by_first.setdefault(form.text[0], []).append(form)
+        self._reach, self._by_first = max(form.reach for form in fresh), by_first
+        self._forms = tuple(sorted(fresh, key=lambda form: -len(form.text)))
 
     def _data(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -115,10 +121,7 @@ class Mask:
     def _number(self, number: int | float) -> Any:
         if not self._numbers:
             return number
-        texts = {repr(number), f"{number:g}"}
-        if isinstance(number, float) and number.is_integer():
-            texts.add(str(int(number)))
-        name = next((self._numbers[text] for text in texts if text in self._numbers), None)
+        name = next((self._numbers[text] for text in _digits(number) if text in self._numbers), None)
         return number if name is None else _label([name])
 
 
@@ -211,6 +214,11 @@ def _found(form: Form, text: str) -> Iterator[Span]:
         at = text.find(form.text, at + 1 if size <= SELF_OVERLAP else end)
 
 
+def _is_begun(form: Form, text: str, at: int) -> bool:
+    """Whether the text ends within it, or before the character behind it that it shares."""
+    return len(text) - at < form.reach and form.text.startswith(text[at:])
+
+
 def _merged(spans: Iterable[Span]) -> list[Span]:
     """Those that overlap as one, with the names of those that reach further than the ones before."""
     merged: list[Span] = []
@@ -232,6 +240,13 @@ def _pieces(text: str, spans: Iterable[Span], end: int, known: tuple[str, ...] =
         yield _label([name for name in names if name not in known])
         at, known = stop, ()
     yield text[at:end]
+
+
+def _digits(number: int | float) -> list[str]:
+    """How it may have been written. Python refuses to write very long ones, and no secret is read as one of those."""
+    if isinstance(number, int):
+        return [str(number)] if number.bit_length() < LONG_NUMBER else []
+    return [repr(number), f"{number:g}", *([str(int(number))] if number.is_integer() else [])]
 
 
 def _label(names: Iterable[str]) -> str:

@@ -6,12 +6,14 @@ Gates are opened by name; a fixture (tests/executions/conftest.py) closes them a
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -503,3 +505,43 @@ class Spend(base.Step["Spend.Config"]):
         if self.config.fails:
             raise WorkflowStepError("It failed after the answer.", {"usage": {"input_tokens": self.config.tokens}})
         return base.Done({**ctx.data, ctx.node: ctx.tokens_left}, usage=usage)
+
+
+@register
+class Leak(base.Step["Leak.Config"]):
+    """Is given a secret, and gives it away wherever a step can write."""
+
+    kind, label = "test_leak", "Leak"
+
+    class Config(base.Config):
+        name: str = "API_KEY"
+        host: str = "api.example.com"
+        way: str = "output"
+
+    async def run(self, ctx: base.StepContext) -> base.Outcome:
+        value = await ctx.secret(self.config.name, self.config.host)
+        match self.config.way:
+            case "output":
+                return base.Done({"said": value, value: ["deep", {"in": f"Bearer {value}!"}], "length": len(value)})
+            case "large":
+                return base.Done({"said": f"{'x' * 300_000}{value}{'y' * 300_000}"})
+            case "log":
+                ctx.log(f"The key is {value}")
+                ctx.log("x" * 16_380 + value)
+                return base.Done({})
+            case "error":
+                raise WorkflowStepError(
+                    "x" * 16_380 + value, {"sent": {"Authorization": value}, "also": ["x" * 16_300 + value]}
+                )
+            case "exception":
+                raise ValueError(value)
+            case "wait":
+                return base.Wait(reason=value, ask=base.Ask(title=value, message=value))
+            case "pause":
+                return base.Pause(f"{'x' * 195}{value}")
+            case "stopped":
+                try:
+                    await asyncio.sleep(3600)
+                except asyncio.CancelledError:
+                    raise ValueError(value) from None
+        return base.Done({"shown": base64.b64encode(f"user:{value}".encode()).decode(), "url": quote(value, safe="")})

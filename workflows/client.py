@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from workflows import transport
 from workflows.outward import check_url
-from workflows.transport import transport
 
 if TYPE_CHECKING:
     import ssl
@@ -61,7 +61,7 @@ def _forget_closed_loops() -> None:
 
 def _made(httpx: Any, httpcore: Any) -> Any:
     return httpx.AsyncClient(
-        transport=transport(httpx, httpcore, _certificates(settings.HTTP_CA_FILE)),
+        transport=transport.transport(httpx, httpcore, _certificates(settings.HTTP_CA_FILE)),
         timeout=httpx.Timeout(None, connect=settings.HTTP_CONNECT_SECONDS),
         headers={"Accept-Encoding": "identity", "User-Agent": "Stepstream"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none: workflows share this client

@@ -88,7 +88,11 @@ def read(
     """`data` with what was typed; keys that the Config does not know stay as they are."""
     made = dict(data)
     for name, info in config.model_fields.items():
-        value = _read(info, f"{prefix}{name}", typed, made.get(name))
+        place = f"{prefix}{name}"
+        value = _read(info, place, typed, made.get(name))
+        is_off = looks(info) == "switch" and place not in typed
+        if is_off and not isinstance(made.get(name, False), bool):
+            continue  # a switch that is off says nothing about what is neither yes nor no
         if value is MISSING and name in made and made[name] is None:
             continue  # null was written there, and an empty field changes nothing about that
         if value is MISSING or (name not in made and _is_default(info, value)):
@@ -108,7 +112,7 @@ def arranged(config: type[BaseModel], data: Mapping[str, Any], verb: str, place:
     index = int(at) if at.isdecimal() and len(at) < 10 and int(at) < len(rows) else None
     if inside:
         if index is not None and isinstance(rows[index], dict):
-            rows[index] = arranged(get_args(bare(config.model_fields[name]))[0], rows[index], verb, inside)
+            rows[index] = arranged(_row_of(config.model_fields[name]), rows[index], verb, inside)
     elif verb == "add" and len(rows) < MOST_ROWS:
         rows.append({})
     elif verb != "add" and index is not None:
@@ -180,7 +184,7 @@ def _belongs(at: str, place: str, has_rows: bool) -> bool:
 
 
 def _rows(info: FieldInfo, place: str, value: Any, errors: Errors) -> list[Row]:
-    model = get_args(bare(info))[0]
+    model = _row_of(info)
     items = value if isinstance(value, list) else []
     return [
         Row(
@@ -222,6 +226,16 @@ def _looks_of_list(inner: Any) -> str:
     return "lines" if inner is str else "json"
 
 
+def row_of(info: FieldInfo) -> type[BaseModel] | None:
+    """The model of a field's rows, where it has such."""
+    return _row_of(info) if looks(info) == "rows" else None
+
+
+def _row_of(info: FieldInfo) -> type[BaseModel]:
+    model: type[BaseModel] = get_args(bare(info))[0]
+    return model
+
+
 def bare(info: FieldInfo) -> Any:
     """The annotation without its None."""
     kind = info.annotation
@@ -252,11 +266,7 @@ def _shown(look: str, value: Any) -> Any:
 
 def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> Any:
     look = looks(info)
-    if (
-        look in WHOLE
-        and place in typed
-        and (holds_one(old) or (look in ("switch", "rows") and holds_one(typed[place])))
-    ):
+    if place in typed and _stood_as_text(look, typed[place], old):
         return _read_whole(look, typed[place])
     if look == "rows":
         return _read_rows(info, place, typed, old)
@@ -270,18 +280,21 @@ def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> An
     return old if is_untouched else _value(look, text)
 
 
+def _stood_as_text(look: str, text: str, old: Any) -> bool:
+    """Whether an expression stood there, or what was left of one: rows and a switch have no such text otherwise."""
+    return text != "on" if look == "switch" else look == "rows" or (look in WHOLE and holds_one(old))
+
+
 def _read_whole(look: str, text: str) -> Any:
     """Out of the field of text that stood there; what is no expression any more is read as its look has it."""
     text = text.replace("\r\n", "\n")
-    if look == "switch" and not holds_one(text):
-        return _value("json", text) if text != "on" else True
-    return text if holds_one(text) else _value(look, text)
+    return text if holds_one(text) else _value("json" if look == "switch" else look, text)
 
 
 def _value(look: str, text: str) -> Any:
     if not text.strip() and (look not in ("text", "long") or not text):
         return MISSING  # emptied: the default again
-    if look in ("text", "long", "choice", "secret"):
+    if look in ("text", "long", "choice", "secret", "code"):
         return text
     if look == "lines":
         return [line.strip() for line in text.split("\n") if line.strip()]
@@ -292,7 +305,7 @@ def _read_rows(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) 
     """What is no row has no fields in the form: it stays as it came."""
     if not isinstance(old, list):
         return MISSING if old is None else old
-    model = get_args(bare(info))[0]
+    model = _row_of(info)
     return [_read_row(model, f"{place}.{n}.", typed, item) for n, item in enumerate(old)]
 
 

@@ -1,4 +1,4 @@
-"""What a child process gives up, before it reads anything that people wrote. Linux takes the most; others what they can.
+"""What a child process gives up before it reads anything that people wrote: on Linux nearly all, elsewhere what it can.
 
 Runs inside the child (`python -I -S`, no environment): the standard library alone, and nothing of ours. Every layer
 may be missing on some machine; what is in force is handed back by name, and jail.py tries whether it holds.
@@ -47,7 +47,7 @@ ALLOW, REFUSE_EPERM = 0x7FFF0000, 0x00050001
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`memory`: bytes, of address space or, where `is_data` (an engine that reserves far more than it uses), of data."""
+    """`memory`: bytes, of address space; of data where `is_data`, for an engine that reserves far more than it uses."""
 
     memory: int
     cpu_s: int

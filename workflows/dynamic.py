@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -43,7 +43,7 @@ def toggled(model: type[BaseModel], data: Mapping[str, Any], verb: str, place: s
     if info is None or config.looks(info) not in config.WHOLE:
         return made
     if inside:
-        made[name] = _inside(get_args(config.bare(info)), data.get(name), verb, inside)
+        made[name] = _inside(config.row_of(info), data.get(name), verb, inside)
         return made
     value = data.get(name, info.get_default(call_default_factory=True))
     if verb == "expression":
@@ -65,13 +65,13 @@ def written(value: Any) -> str:
     return f"{{{{ {text} }}}}" if _plain(f"{{{{ {text} }}}}") == value else EMPTY
 
 
-def _inside(kinds: tuple[Any, ...], rows: Any, verb: str, place: str) -> Any:
+def _inside(row: type[BaseModel] | None, rows: Any, verb: str, place: str) -> Any:
     at, _, inside = place.partition(".")
-    if not (isinstance(rows, list) and at.isdecimal() and len(at) < 10 and int(at) < len(rows) and kinds):
+    if not (isinstance(rows, list) and at.isdecimal() and len(at) < 10 and int(at) < len(rows) and row):
         return rows
     made, index = list(rows), int(at)
     if isinstance(made[index], dict):
-        made[index] = toggled(kinds[0], made[index], verb, inside)
+        made[index] = toggled(row, made[index], verb, inside)
     return made
 
 

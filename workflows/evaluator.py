@@ -170,10 +170,13 @@ def _moved_back(line: str) -> str:
 def _read(told: str | Ended, source: str, context: Mapping[str, Any]) -> Any:
     if isinstance(told, Ended):
         return Fault(told.value)
-    if not told.startswith("!"):
-        return json.loads(told)
-    fault = json.loads(told[1:])
-    return Fault(sentence(fault, source, context), *_place_of(fault, source))
+    try:
+        if not told.startswith("!"):
+            return json.loads(told)
+        fault = json.loads(told[1:])
+        return Fault(sentence(fault, source, context), *_place_of(fault, source))
+    except (ValueError, TypeError, KeyError, RecursionError):  # a child that was taken over may say anything
+        return Fault(Ended.CRASHED.value)
 
 
 def _place_of(fault: Mapping[str, Any], source: str) -> tuple[int | None, int | None]:

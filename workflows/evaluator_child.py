@@ -27,9 +27,10 @@ FUEL = 50_000  # turns of loops, calls and the like that one template may take
 MEMORY = 256 * confinement.MIB
 CPU_S = 60  # of a child's whole life: the parent's clock ends a single evaluation, this one what has no parent
 RESULT = 1024 * 1024  # bytes of JSON
+DEEPEST = 64  # levels, as everywhere in the data
 
-GLOBALS = ("debug", "range", "lipsum", "cycler", "joiner", "namespace")
-FILTERS = ("format", "indent", "batch", "slice", "pprint")
+GLOBALS = ("debug", "range", "dict", "lipsum", "cycler", "joiner", "namespace")
+FILTERS = ("format", "indent", "batch", "slice", "pprint", "safe")
 WARM_UP = ("{{ nothing }}", "{{ 1|nothing }}", "{{", "{{ '2026-01-01'|shift(days=1)|date('%a') }}", "{{ [1]|tojson }}")
 
 #: Inside a list, an object or a call, and for filters of ours, a missing key would silently be null.
@@ -137,7 +138,26 @@ def _kept(value: Any) -> str:
         raise Fault("not finite") from None
     if len(text) > RESULT or len(text.encode(errors="surrogatepass")) > RESULT:
         raise Fault("large")
+    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
+        raise Fault("deep")
     return text
+
+
+def _depth(value: Any) -> int:
+    """Levels of lists and objects; what is deeper than it may be is not looked into."""
+    level, depth = [value], 0
+    while depth <= DEEPEST:
+        inner = [part for one in level for part in _parts(one)]
+        if not inner:
+            break
+        level, depth = inner, depth + 1
+    return depth
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values()) or [None]
+    return (list(value) or [None]) if isinstance(value, list | tuple) else []
 
 
 def _fault(error: Exception, source: str) -> dict[str, Any]:

@@ -188,7 +188,7 @@ class Pool:
                     made.append(self._killed(owner, Ended.CRASHED))
                 else:
                     retried = len(made)  # somebody ended the child: the same again, once
-            except OSError:
+            except (OSError, ImportError, RuntimeError):  # the last where the interpreter is about to end
                 return made + [Ended.NO_CHILD] * (many - len(made))
         return made
 
@@ -205,7 +205,7 @@ class Pool:
             if kills and kills[-1] < time.monotonic() - MINUTE:
                 del self._kills[owner]
                 return False
-            return bool(kills) and len(kills) == KILLS and kills[0] > time.monotonic() - MINUTE
+            return kills is not None and len(kills) == KILLS and kills[0] > time.monotonic() - MINUTE
 
     def forgive(self) -> None:
         """Nobody is kept out any longer."""

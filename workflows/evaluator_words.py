@@ -13,6 +13,7 @@ SENTENCES = {
     "context": "The data that this expression can see has more than 1 MiB of JSON. Name what it needs as a plain path, "
     "such as {{ steps.fetch.output.title }}, or make the data smaller in a step before.",
     "large": "The result has more than 1 MiB of JSON; an expression may give 1 MiB.",
+    "deep": "The result is nested more than 64 levels deep.",
     "memory": "It takes too much memory.",
     "not finite": "The result is no finite number, so JSON cannot hold it.",
     "not JSON": "The result is nothing that JSON can hold, such as an object whose keys are no texts.",
@@ -49,10 +50,10 @@ def sentence(fault: Mapping[str, Any], source: str, context: Mapping[str, Any]) 
     kind, detail = str(fault.get("kind")), str(fault.get("detail") or "")
     if kind == "filter":
         return detail
-    if kind == "UndefinedError":
-        return _undefined(detail, fault, context)
     if dashed := _dashed(source, context):
         return dashed
+    if kind == "UndefinedError":
+        return _undefined(detail, fault, context)
     if kind == "SyntaxError":
         return f"This is no expression as it stands: {_syntax(detail)}."
     if kind in ("UnknownFilter", "UnknownTest", "UnknownFunction", "UnknownMethod"):

@@ -1,7 +1,7 @@
 """The files of workflows: `<storage “files”>/<workflow>/<path>`, each workflow in an area of its own.
 
-A path comes from people, data and other systems: it is checked part by part, and no link is followed. Everything here
-reads and writes a disk: call it in a thread.
+No link is followed, a file is whole or not at all, and whoever changes an area has it alone. Everything here reads and
+writes a disk: call it in a thread.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import fcntl
 import mimetypes
 import os
 import re
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,24 +24,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 
 from workflows.errors import WorkflowStepError
+from workflows.filenames import FileError, NoFile, checked
 
-DEEPEST, LONGEST_PART, LONGEST = 8, 255, 1_000  # parts; bytes of one of them; bytes of the whole path
 CONTENT_TYPE = re.compile(r"[a-z0-9][\w.+-]*/[\w.+-]+(; ?charset=[\w-]+)?", re.ASCII | re.IGNORECASE)
 UNKNOWN_TYPE = "application/octet-stream"
-
-
-class FileError(WorkflowStepError):
-    """This file cannot be used. Trying again would not help."""
-
-    def __init__(self, message: str, path: object = "") -> None:
-        super().__init__(message, {"path": str(path)[:LONGEST]} if path else {}, is_permanent=True)
-
-
-class NoFile(FileError):
-    """There is no such file."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"There is no file “{path}” in this workflow.", path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +46,6 @@ class Found:
 def area(workflow_id: int) -> Area:
     """The files of one workflow."""
     return Area(int(workflow_id))
-
-
-def path_of(file: Any) -> str:
-    """The path in “reports/2026.csv” or in the reference {"file": path, …} that stands for a file in the data."""
-    path = file.get("file") if isinstance(file, Mapping) else file
-    if not isinstance(path, str):
-        raise FileError(f'A file is a path, or a reference such as {{"file": "a.csv"}}, not {str(file)[:80]}.')
-    return path
-
-
-def checked(path: str, *, is_folder: bool = False) -> str:
-    """The path as it is kept. Raises FileError where it leaves the area, or could not be read again."""
-    what = "folder" if is_folder else "file"
-    if not isinstance(path, str) or not path.strip():
-        raise FileError(f"The path of a {what} is text such as reports/2026.csv; it is empty or something else.")
-    path = unicodedata.normalize("NFC", path)
-    if why := _wrong(path):
-        raise FileError(f"“{_shown(path)}” is not the path of a {what}: {why}.", _shown(path))
-    return path
 
 
 def forget_orphans(alive: Callable[[list[int]], set[int]]) -> int:
@@ -277,33 +243,6 @@ def _storage() -> FileSystemStorage:
     storage = storages["files"]
     assert isinstance(storage, FileSystemStorage)  # links, locks and renames are those of a file system
     return storage
-
-
-def _wrong(path: str) -> str:
-    """Why this is no path inside an area; empty where it is one."""
-    parts = path.split("/")
-    if any(ord(letter) < 32 or ord(letter) == 127 or "\ud800" <= letter <= "\udfff" for letter in path):
-        return "it holds a character that no name may have"
-    if "\\" in path:
-        return "“\\” is not allowed; folders are parted by “/”"
-    if path.startswith("/"):
-        return "it must not begin with “/”; it is relative to the workflow's own files"
-    if any(part in ("", ".", "..") for part in parts):
-        return "“..”, “.” and empty parts are not allowed"
-    if any(part.startswith(".") for part in parts):
-        return "no part of it may begin with “.”"
-    if any(part != part.strip() for part in parts):
-        return "no part of it may begin or end with a space"
-    if len(parts) > DEEPEST:
-        return f"it is more than {DEEPEST} parts deep"
-    if any(len(part.encode()) > LONGEST_PART for part in parts) or len(path.encode()) > LONGEST:
-        return f"a part may have {LONGEST_PART} bytes, and the whole {LONGEST:,}"
-    return ""
-
-
-def _shown(path: str) -> str:
-    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in path[:200])
-    return text if len(path) <= 200 else f"{text}…"
 
 
 def _bytes(content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The filters that expressions have beside the engine's own, and how a value stands in a text. Pure: no clock, no chance.
+"""The filters that expressions have beside the engine's own, and how a value stands in a text. No clock, no chance.
 
 Each has a limit of its own. The words of a refusal never hold the value.
 """
@@ -146,7 +146,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
 ENGINE = (
     *("abs", "attr", "bool", "capitalize", "chain", "count", "d", "default", "dictsort", "e", "escape"),
     *("filesizeformat", "first", "float", "groupby", "int", "items", "join", "last", "length", "lines", "list"),
-    *("lower", "map", "max", "min", "pluralize", "reject", "rejectattr", "replace", "reverse", "round", "safe"),
+    *("lower", "map", "max", "min", "pluralize", "reject", "rejectattr", "replace", "reverse", "round"),
     *("select", "selectattr", "sort", "split", "string", "striptags", "sum", "title", "trim", "truncate", "unique"),
     *("upper", "urlencode", "wordwrap", "zip"),
 )

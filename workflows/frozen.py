@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-_missed: Any = None
+
+class _Asked:
+    """For which key an object was asked in vain, just before."""
+
+    in_vain: Any = None
 
 
 class Object(dict[str, Any]):
@@ -17,13 +21,11 @@ class Object(dict[str, Any]):
     __slots__ = ()
 
     def __missing__(self, key: Any) -> NoReturn:
-        global _missed
-        _missed = key
+        _Asked.in_vain = key
         raise KeyError(key)
 
     def __getattribute__(self, name: str) -> Any:
-        global _missed
-        missed, _missed = _missed, None
+        missed, _Asked.in_vain = _Asked.in_vain, None
         if name[:2] == "__" or (name == "items" and missed != "items"):
             return dict.__getattribute__(self, name)
         raise AttributeError("an object has no functions")

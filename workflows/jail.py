@@ -13,10 +13,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -65,7 +65,7 @@ def spawn(program: str, library: str) -> Child:
     No environment, no open file, a session (so a process group) of its own. Blocks for some milliseconds.
     """
     command = [sys.executable, "-I", "-S", str(HERE / f"{program}.py"), str(HERE.parent), _folder(library)]
-    return _in_the_lasting_thread(lambda: _start(command))
+    return _nursery.start(command)
 
 
 def kill(child: Child) -> None:
@@ -91,20 +91,17 @@ def forget(child: Child) -> None:
                 os.close(pipe.fileno())
 
 
+@cache
 def strength() -> Strength:
     """How strong the jail is here: found out at the first call, by a child that tries to get out (some 40 ms)."""
-    global _strength
-    with _lock:
-        if _strength is None:
-            _strength = _tried()
-        return _strength
+    return _tried()
 
 
 def _tried() -> Strength:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         command = [sys.executable, "-I", "-S", str(HERE / "jail_child.py"), str(HERE.parent), port]
-        child = _in_the_lasting_thread(lambda: _start(command))
+        child = _nursery.start(command)
         try:
             said = json.loads(child.communicate(timeout=TRIAL_S)[0])
             return Strength(tuple(said["layers"]), tuple(said["open"]))
@@ -134,29 +131,21 @@ def _folder(library: str) -> str:
     return str(Path(spec.origin).parent.parent)
 
 
-# A child is told to die with its parent, and to Linux a parent is the thread that started it. So one thread starts
-# them all, which lasts as long as the process.
+class _Nursery:
+    """A child is told to die with its parent, and to Linux a parent is the thread that started it. So one thread
+    starts them all, which lasts as long as the process."""
 
-_lock = threading.Lock()
-_strength: Strength | None = None
-_thread: ThreadPoolExecutor | None = None
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: ThreadPoolExecutor | None = None
 
-
-def _in_the_lasting_thread(start: Callable[[], Child]) -> Child:
-    global _thread
-    with _thread_lock:
-        if _thread is None:
-            _thread = ThreadPoolExecutor(1, thread_name_prefix="jail")
-        started: Future[Child] = _thread.submit(start)
-    return started.result()
-
-
-_thread_lock = threading.Lock()
+    def start(self, command: list[str]) -> Child:
+        with self._lock:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="jail")
+            started = self._thread.submit(_start, command)
+        return started.result()
 
 
-def _after_fork() -> None:
-    global _lock, _thread_lock, _thread
-    _lock, _thread_lock, _thread = threading.Lock(), threading.Lock(), None
-
-
-os.register_at_fork(after_in_child=_after_fork)
+_nursery = _Nursery()
+os.register_at_fork(after_in_child=_nursery.__init__)  # type: ignore[misc]

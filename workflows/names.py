@@ -16,7 +16,7 @@ from workflows.steps import kind_of
 from workflows.steps.input import Input
 from workflows.words import count
 
-DEEP = 3  # levels below an input or an output
+DEEP = 4  # levels below an input or an output
 KEYS = 25  # of one object
 MOST = 80  # names of one group
 GROUPS = 40  # steps, the nearest first

@@ -13,7 +13,7 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -54,6 +54,8 @@ CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 
 #: For look-ups, which cannot be cancelled: a slow name server must not hold the threads of everybody else.
 _threads = ThreadPoolExecutor(8, "look up")
+Asked = tuple[asyncio.AbstractEventLoop, str, int]
+_asking: dict[Asked, asyncio.Future[list[str]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ async def look_up(host: str, port: int, timeout: float | None = None) -> list[st
     check_host(host, port)
     try:
         async with asyncio.timeout(timeout):
-            found = await asyncio.get_running_loop().run_in_executor(_threads, resolve, host, port)
+            found = await asyncio.shield(_asked(host, port))
     except TimeoutError:
         raise WorkflowStepError(f"Nobody said in time where “{host}” is (DNS).") from None
     except (OSError, UnicodeError) as error:
@@ -167,6 +169,23 @@ async def look_up(host: str, port: int, timeout: float | None = None) -> list[st
     for address in found:
         check_address(ipaddress.ip_address(address), port, host)
     return found
+
+
+def _asked(host: str, port: int) -> asyncio.Future[list[str]]:
+    """Hundreds who want the same name at the same moment ask once."""
+    loop = asyncio.get_running_loop()
+    key = loop, host, port
+    if key not in _asking:
+        for old in [old for old in _asking if old[0].is_closed()]:
+            del _asking[old]
+        _asking[key] = asked = loop.run_in_executor(_threads, resolve, host, port)
+        asked.add_done_callback(partial(_answered, key))
+    return _asking[key]
+
+
+def _answered(key: Asked, asked: asyncio.Future[list[str]]) -> None:
+    del _asking[key]
+    _ = asked.cancelled() or asked.exception()  # where nobody waits for it any more
 
 
 def resolve(host: str, port: int) -> list[str]:

@@ -71,6 +71,11 @@ def startable(user: Any, workflow: Workflow) -> QuerySet[Workflow]:
     return visible_to(user).filter(owners | Q(pk=workflow.pk))
 
 
+def may_change(user: Any, row: Any) -> bool:
+    """Whether somebody may change this secret or variable. Members of its group use it, and see its name."""
+    return bool(user.is_authenticated and user.is_active and (user.is_superuser or row.owner_id == user.pk))
+
+
 def shows(workflow: Workflow, other: Workflow) -> bool:
     """Whether everybody who may see `workflow` may see `other` too: what both kinds of viewers get may name it."""
     if other.owner_id is None and other.group_id is None:

@@ -4,7 +4,7 @@ the evaluator, which may take a while: never on an event loop."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -107,9 +107,9 @@ def _field(recipe: Recipe, place: Place) -> str:
 
 
 def _way(info: FieldInfo | None, place: list[str | int]) -> list[str | int]:
-    if info is None or config.looks(info) != "rows" or len(place) < 3:
+    row = config.row_of(info) if info and len(place) > 2 else None
+    if row is None:
         return place[:1]
-    row = get_args(config.bare(info))[0]
     return [*place[:2], *_way(row.model_fields.get(str(place[2])), place[2:])]
 
 

@@ -78,7 +78,7 @@ class Scene:
 
 def scene(workflow: Workflow, selected: str = "", marks: Mapping[str, Mark] | None = None) -> Scene:
     definition = workflow.definition
-    problems = definition_problems(definition)
+    problems = definition_problems(definition, workflow)
     try:
         graph = sketch(definition)
     except DefinitionError:

@@ -5,9 +5,12 @@ For httpx and for httpx2, which libraries of language models use: both have the 
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -16,9 +19,10 @@ from workflows import outward
 from workflows.errors import AnswerTooLarge, WorkflowStepError
 from workflows.inflate import BITS, Inflate
 
-CONNECTIONS = 1_000  # at once, in one event loop
-#: Few and not for long: looking through idle ones costs time, and the other side may close one as we take it.
-IDLE, IDLE_SECONDS = 50, 2.0
+#: Requests at once in one pool. A pool looks through all of its connections again and again, so many small ones are
+#: quicker than one of 500; of these there are as many as it takes, since the engine bounds what runs at once.
+SHARE = 8
+IDLE_SECONDS = 2.0  # not for long: the other side may close a connection just as we take it
 
 
 def transport(httpx: Any, httpcore: Any, certificates: Any) -> Any:
@@ -26,14 +30,7 @@ def transport(httpx: Any, httpcore: Any, certificates: Any) -> Any:
 
     class Transport(httpx.AsyncBaseTransport):
         def __init__(self) -> None:
-            self._pool = httpcore.AsyncConnectionPool(
-                ssl_context=certificates,
-                max_connections=CONNECTIONS,
-                max_keepalive_connections=IDLE,
-                keepalive_expiry=IDLE_SECONDS,
-                http2=False,
-                network_backend=Dial(httpcore),
-            )
+            self._pools = Pools(httpcore, certificates)
 
         async def handle_async_request(self, request: Any) -> Any:
             url = request.url
@@ -45,33 +42,98 @@ def transport(httpx: Any, httpcore: Any, certificates: Any) -> Any:
                 content=request.stream,
                 extensions=request.extensions,
             )
-            with _as_httpx(httpx, httpcore):
-                answer = await self._pool.handle_async_request(asked)
+            pool = self._pools.take()
+            try:
+                with _as_httpx(httpx, httpcore):
+                    answer = await pool.core.handle_async_request(asked)
+            except BaseException:
+                self._pools.give_back(pool)
+                raise
+            return self._read(answer, pool, request.method != "HEAD")
+
+        def _read(self, answer: Any, pool: Pool, has_body: bool) -> Any:
             headers = httpx.Headers(answer.headers)
-            encoding = _encoding(headers)
-            return httpx.Response(
-                answer.status,
-                headers=_of_plain_body(headers) if encoding else headers,
-                stream=Body(answer.stream, encoding),
-                extensions=answer.extensions,
-            )
+            length = _declared(headers) if has_body else 0
+            body = Body(answer.stream, headers, length, partial(self._pools.give_back, pool))
+            return httpx.Response(answer.status, headers=_plain(headers), stream=body, extensions=answer.extensions)
 
         async def aclose(self) -> None:
-            await self._pool.aclose()
+            await self._pools.close()
 
     class Body(httpx.AsyncByteStream):
-        def __init__(self, stream: Any, encoding: str) -> None:
-            self._stream, self._encoding = stream, encoding
+        def __init__(self, stream: Any, headers: Any, declared: int, end: Callable[[], None]) -> None:
+            self._stream, self._declared, self._end = stream, declared, end
+            self._encoding = headers.get("content-encoding", "").strip().lower()
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
+            _count(self._declared)  # it says so itself: nothing has to be read to know it
             with _as_httpx(httpx, httpcore):
                 async for piece in _bounded(_unpacked(self._stream, self._encoding)):
                     yield piece
 
         async def aclose(self) -> None:
-            await self._stream.aclose()
+            try:
+                await self._stream.aclose()
+            finally:
+                self._end()
 
     return Transport()
+
+
+@dataclass(eq=False, slots=True)
+class Pool:
+    core: Any
+    busy: int = 0
+    idle_at: float = 0.0  # by the loop's clock
+
+
+class Pools:
+    """Connections of one event loop. What nobody used for a while is closed, also where nobody comes any more."""
+
+    def __init__(self, httpcore: Any, certificates: Any) -> None:
+        self._made = partial(
+            httpcore.AsyncConnectionPool,
+            ssl_context=certificates,
+            max_connections=SHARE,
+            max_keepalive_connections=SHARE,
+            keepalive_expiry=IDLE_SECONDS,
+            http2=False,
+            network_backend=Dial(httpcore),
+        )
+        self._pools: list[Pool] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def take(self) -> Pool:
+        """One with room: the first, so that its connections are used again."""
+        pool = next((one for one in self._pools if one.busy < SHARE), None)
+        if pool is None:
+            pool = Pool(self._made())
+            self._pools.append(pool)
+        pool.busy += 1
+        return pool
+
+    def give_back(self, pool: Pool) -> None:
+        pool.busy -= 1
+        if not pool.busy:
+            loop = asyncio.get_running_loop()
+            pool.idle_at = loop.time()
+            loop.call_later(IDLE_SECONDS, self._let_go, pool)
+
+    async def close(self) -> None:
+        pools, self._pools = self._pools, []
+        for pool in pools:
+            await pool.core.aclose()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _let_go(self, pool: Pool) -> None:
+        loop = asyncio.get_running_loop()
+        if pool not in self._pools or pool.busy or loop.time() < pool.idle_at + IDLE_SECONDS:
+            return  # closed, or used again since
+        self._pools.remove(pool)
+        task = loop.create_task(pool.core.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
 class Dial:
@@ -112,27 +174,20 @@ def _as_httpx(httpx: Any, httpcore: Any) -> Iterator[None]:
         raise httpx.UnsupportedProtocol(str(error)) from error
 
 
-def _encoding(headers: Any) -> str:
-    encoding = headers.get("content-encoding", "").strip().lower()
-    if encoding in ("", "identity"):
-        return ""
-    if encoding not in BITS:
-        raise WorkflowStepError(f"The answer is packed as “{encoding[:40]}”, which was not asked for.")
-    return str(encoding)
-
-
-def _of_plain_body(headers: Any) -> Any:
-    """What is handed on is unpacked already."""
-    for name in ("content-encoding", "content-length"):
-        headers.pop(name, None)
-    return headers
+def _plain(headers: Any) -> Any:
+    """Those of the body as it is handed on, which is unpacked."""
+    if "content-encoding" not in headers:
+        return headers
+    return [pair for pair in headers.multi_items() if pair[0].lower() not in ("content-encoding", "content-length")]
 
 
 async def _unpacked(stream: Any, encoding: str) -> AsyncIterator[bytes]:
-    if not encoding:
+    if encoding in ("", "identity"):
         async for chunk in stream:
             yield chunk
         return
+    if encoding not in BITS:
+        raise WorkflowStepError(f"The answer is packed as “{encoding[:40]}”, which was not asked for.")
     inflate = Inflate(encoding)
     try:
         async for chunk in stream:
@@ -144,9 +199,19 @@ async def _unpacked(stream: Any, encoding: str) -> AsyncIterator[bytes]:
 
 
 async def _bounded(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    left = limit = settings.HTTP_BODY_BYTES
+    size = 0
     async for piece in pieces:
-        left -= len(piece)
-        if left < 0:
-            raise AnswerTooLarge(f"The answer has more than {limit:,} bytes, the most that is read (HTTP_BODY_BYTES).")
+        size += len(piece)
+        _count(size)
         yield piece
+
+
+def _count(size: int) -> None:
+    limit = settings.HTTP_BODY_BYTES
+    if size > limit:
+        raise AnswerTooLarge(f"The answer has more than {limit:,} bytes, the most that is read (HTTP_BODY_BYTES).")
+
+
+def _declared(headers: Any) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0

@@ -36,6 +36,7 @@ from executions.waits_api import of_execution
 from executions.waits_api import router as waits
 from workflows.api import router as workflows
 from workflows.errors import DefinitionError, EditConflict, EditError, InputError, WorkflowExecutionError
+from workflows.secret_api import NamedInUse, secrets, variables
 from workflows.values import parse
 from workflowsite import api_docs
 from workflowsite.accounts.models import ApiToken
@@ -43,7 +44,7 @@ from workflowsite.accounts.models import ApiToken
 log = logging.getLogger(__name__)
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-LISTS = ("workflows", "executions", "waits")  # found without their slash too
+LISTS = ("workflows", "executions", "waits", "secrets", "variables")  # found without their slash too
 WRONG = {
     "model_type": "it must be a JSON object",
     "dict_type": "it must be a JSON object",
@@ -120,6 +121,8 @@ api.add_router("/executions", executions)
 api.add_router("/executions", steering)
 api.add_router("/executions", of_execution)
 api.add_router("/waits", waits)
+api.add_router("/secrets", secrets)
+api.add_router("/variables", variables)
 elsewhere = Router()
 
 
@@ -169,6 +172,11 @@ def bad_definition(request: HttpRequest, error: DefinitionError) -> HttpResponse
 @api.exception_handler(InputError)
 def bad_value(request: HttpRequest, error: InputError) -> HttpResponse:
     return refusal(422, error.message, error.code, field=error.field)
+
+
+@api.exception_handler(NamedInUse)
+def still_used(request: HttpRequest, error: NamedInUse) -> HttpResponse:
+    return refusal(409, error.message, "in_use")
 
 
 @api.exception_handler(EditConflict)

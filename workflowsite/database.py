@@ -4,7 +4,9 @@ The numbers were measured: deferred transactions on SQLite end in "database is l
 and persistent connections on PostgreSQL leak one backend for every request thread.
 """
 
+import json
 import os
+import re
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -43,6 +45,34 @@ def postgresql(parsed: dict[str, Any]) -> dict[str, Any]:
     return {**parsed, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
 
 
+def opened_to_workflows(text: str) -> dict[str, dict[str, Any]]:
+    """SQL_DATABASES for Django's DATABASES: `{"name": "url"}` as JSON, or name=url, parted by spaces."""
+    return {name: _opened(name, url) for name, url in _named(text).items()}
+
+
+def _named(text: str) -> dict[str, str]:
+    try:
+        named = json.loads(text) if text.startswith("{") else dict(pair.split("=", 1) for pair in text.split())
+    except ValueError:
+        named = None
+    if not isinstance(named, dict) or not all(isinstance(url, str) for url in named.values()):
+        raise ImproperlyConfigured('SQL_DATABASES must be name=url, parted by spaces, or JSON such as {"name": "url"}.')
+    return named
+
+
+def _opened(name: str, url: str) -> dict[str, Any]:
+    """Its address may hold a password, so nothing is said of it."""
+    if not DATABASE_NAME.fullmatch(name) or name == "default":
+        raise ImproperlyConfigured(f"SQL_DATABASES: “{name}” cannot be a name. Use letters, digits, “_” and “-”.")
+    if url.partition(":")[0] not in SCHEMES:
+        raise ImproperlyConfigured(f"SQL_DATABASES: the address of {name} must begin with {', '.join(SCHEMES)}.")
+    try:
+        return {**dj_database_url.parse(url)}
+    except ValueError:
+        raise ImproperlyConfigured(f"SQL_DATABASES: the address of {name} cannot be read.") from None
+
+
+DATABASE_NAME = re.compile(r"[A-Za-z][\w-]{0,40}", re.ASCII)
 SCHEMES = {"sqlite": sqlite, "postgres": postgresql, "postgresql": postgresql}
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from workflowsite import database, secret_key
+from workflowsite import database, mail, secret_key
 
 
 def text(name: str, default: str = "") -> str:
@@ -111,6 +111,11 @@ TEMPLATES = [
 
 # What it keeps
 DATABASES = {"default": database.connection_settings(text("DATABASE_URL"), DATA_DIR / "db.sqlite3")}
+# Other databases that `sql` steps may ask, by their names; they write to those of SQL_WRITABLE alone. Our own, which
+# has accounts and sessions, is not among them unless SQL_DEFAULT says so.
+DATABASES |= database.opened_to_workflows(text("SQL_DATABASES"))
+SQL_DATABASES = [name for name in DATABASES if name != "default" or flag("SQL_DEFAULT")]
+SQL_WRITABLE = [name for name in words("SQL_WRITABLE") if name in SQL_DATABASES]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 GROUP_SECONDS = 365 * 24 * 60 * 60  # a listener that joined a day ago still wants to hear: the default would drop it
 REDIS_URL = text("REDIS_URL")  # carries the bells between processes; without it they ring inside this one
@@ -154,6 +159,9 @@ FILES = {
     "MOST": 10_000,  # of one workflow
 }
 
+# Code steps run only where the system can keep them away from files, which workflows/jail.py tries; or with this.
+ALLOW_WEAK_SANDBOX = flag("ALLOW_WEAK_SANDBOX")
+
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever
 
 # Language models, for ai steps that name no secret: these keys go to the provider's own address and nowhere else
@@ -178,6 +186,12 @@ STORAGES = {
 }
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 MEDIA_ROOT = DATA_DIR / "media"
+
+# Mail, of `email` steps: printed unless EMAIL_URL says where it goes
+vars().update(mail.settings_of(text("EMAIL_URL", "console:")))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = text("EMAIL_FROM", "stepstream@localhost")
+EMAIL_TIMEOUT = 10  # seconds that the server may take for one answer
+EMAIL_RECIPIENTS = number("EMAIL_RECIPIENTS", 50)  # of one message
 
 # Who may come in
 LOGIN_URL = "accounts:sign-in"
@@ -238,5 +252,7 @@ LOGGING = {
         "workflowsite": {"level": "INFO"},
         "workflows": {"level": "INFO"},
         "executions": {"level": "INFO"},
+        # Whole URLs and headers stand in what these would say, whatever level somebody gives the rest.
+        **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "httpcore2")},
     },
 }

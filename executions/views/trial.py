@@ -47,7 +47,7 @@ def attempt(request: HttpRequest, workflow_id: int) -> HttpResponse:
     require(request, workflow, "edit")
     part = part_of(request, workflow)
     page = {"is_trial": True, "part": part, "can_begin": workflow.archived_at is None}
-    if problems := [problem for problem in definition_problems(part.definition) if problem.level == "error"]:
+    if problems := [one for one in definition_problems(part.definition, workflow) if one.level == "error"]:
         return _refused(request, workflow, problems, page)
     return answer(request, _beginning(request, workflow, part), **page)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from executions import fragments
+from executions import fragments, spending
 from executions.around import around
 from executions.forms import new_key
 from executions.models import ExecutionLog, WorkflowExecution
@@ -88,6 +88,7 @@ def step(request: HttpRequest, execution_id: int, node_id: str) -> HttpResponse:
         "data": data.shown_of_step(execution, node_id),
         "error": next(((row.data or {}).get("error") for row in reversed(rows) if row.kind in FAILURES), None),
         "rows": fragments.joined(fragments.entries(execution, graph, rows)),
+        "spent": spending.of_step(execution, node_id),
         "runs_after": [graph.nodes[edge.source] for edge in graph.incoming[node_id]],
         "is_stuck": state.status == "failed" and _is_stuck(state, node_id),
         "may_run": can(request.user, "run", execution.workflow),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-BENCHES = ("chain3", "growth", "waiting", "items", "idle", "live", "rows", "lists")
+BENCHES = ("chain3", "growth", "waiting", "items", "http500", "idle", "live", "rows", "lists", "expressions")
 
 Figure = dict[str, Any]
 

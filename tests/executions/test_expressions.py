@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from executions.engine import WorkflowEngine, WorkflowExecutionError
-from executions.models import ExecutionLog, WorkflowExecution
+from executions.models import WorkflowExecution
 from executions.worker import Worker, current_worker
 from tests.executions.conftest import (
     answer,

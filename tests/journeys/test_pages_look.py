@@ -159,7 +159,26 @@ def places(server: Server) -> dict[str, str]:
     server.until(cancelled, "cancelled")
     server.until(paused, "waiting")
     child = server.rows("SELECT min(id) FROM executions_workflowexecution WHERE parent_id = ?", paused)[0][0]
+    key = {"value": "a long value", "description": LONG_WORD, "hosts": ["*", f"{LONG_WORD[:60]}.example.com"]}
+    secret = server.api("POST", "/secrets/", {"name": LONG_WORD[:64], **key})["id"]
+    variable = server.api("POST", "/variables/", {"name": LONG_WORD[:64], "value": {LONG_WORD: LONG_WORD}})["id"]
+    secretive = server.draft(
+        f"Secretive {LONG_WORD}",
+        {"nodes": [{"id": "ask", "type": "ai", "data": {"label": "Ask", "key": LONG_WORD[:64]}}], "edges": []},
+    )
+    unknown = {"nodes": [{"id": "ask", "type": "ai", "data": {"label": "Ask", "key": LONG_WORD}}], "edges": []}
+    lost = server.draft("A secret that is not there", unknown)
     return {
+        "secrets and variables": "/secrets/",
+        "no secrets": "/secrets/?q=nothing-has-this-name",
+        "new secret": f"/secrets/new/?workflow={secretive}",
+        "a secret": f"/secrets/{secret}/",
+        "deleting a secret": f"/secrets/{secret}/delete/",
+        "new variable": "/variables/new/",
+        "a variable": f"/variables/{variable}/",
+        "deleting a variable": f"/variables/{variable}/delete/",
+        "a step with a secret": f"/workflows/{secretive}/steps/ask/",
+        "a step whose secret is not there": f"/workflows/{lost}/steps/ask/",
         "items under way": f"/executions/{paused}/",
         "items": f"/executions/{paused}/items/?node=each",
         "no items": f"/executions/{paused}/items/?node=each&status=cancelled",

@@ -28,7 +28,7 @@ from executions.models import ExecutionLog, WorkflowExecution
 from executions.urls import websocket_urlpatterns
 from tests.conftest import CHAIN
 from tests.live.viewer import Viewer
-from workflows.models import Workflow, WorkflowVersion
+from workflows.models import Secret, Variable, Workflow, WorkflowVersion
 from workflowsite import doors
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +109,10 @@ def choice(pattern: RegexPattern, name: str) -> str:
 
 @pytest.fixture
 def hers(alice: User, team: Group) -> WorkflowExecution:
-    """Alice's workflow and an execution of it, all with one number, and a secret in each."""
+    """Alice's workflow, an execution of it, a secret and a variable, all with one number, and a secret in each."""
+    for model in (Secret, Variable):
+        row = model.objects.make(alice, "HERS", SECRET, *([["*"]] if model is Secret else []), description=SECRET)
+        model.objects.filter(pk=row.pk).update(id=NUMBER)
     workflow = Workflow.objects.create(pk=NUMBER, name=SECRET, owner=alice)
     version = WorkflowVersion(pk=NUMBER, workflow=workflow, number=NUMBER, definition=CHAIN, digest="0" * 64)
     version.save()
@@ -156,6 +159,7 @@ def test_a_stranger_finds_nothing_of_alices(hers: WorkflowExecution, as_charlie:
     assert WorkflowExecution.objects.get().status == "pending"
     assert WorkflowExecution.objects.get().cancel_requested_at is None
     assert Workflow.objects.get().name == SECRET
+    assert Secret.objects.get().description == Variable.objects.get().value == SECRET
 
 
 def test_every_route_of_alices_refuses_a_stranger_in_some_way_that_it_knows(

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
-from workflowsite import checks
+from workflowsite import checks, database, mail
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOW = """
@@ -165,3 +166,61 @@ def test_every_answer_carries_a_policy_without_inline_code(client: Client, db: N
         assert "default-src 'none'" in policy
         assert "script-src 'self'" in policy
         assert "unsafe" not in policy
+
+
+MAIL: dict[str, dict[str, Any]] = {
+    "smtp://mail.example.org": {"EMAIL_PORT": 25, "EMAIL_USE_TLS": False, "EMAIL_HOST_USER": ""},
+    "smtp+tls://ada%40x:s%2Fecret@mail.example.org": {
+        "EMAIL_PORT": 587,
+        "EMAIL_USE_TLS": True,
+        "EMAIL_HOST_USER": "ada@x",
+        "EMAIL_HOST_PASSWORD": "s/ecret",
+    },
+    "smtps://mail.example.org:4650": {"EMAIL_PORT": 4650, "EMAIL_USE_SSL": True},
+    "file:///tmp/a%20b": {"EMAIL_FILE_PATH": "/tmp/a b"},
+    "console:": {"EMAIL_BACKEND": "workflowsite.mail.Terminal"},
+}
+
+
+@pytest.mark.parametrize("url", MAIL)
+def test_one_address_says_where_mail_goes(url: str) -> None:
+    found = mail.settings_of(url)
+    assert {name: found[name] for name in MAIL[url]} == MAIL[url]
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://", "mail.example.org", "smtp://u:hidden@h:port", "file:x", "http://h", "smtp://["]
+)
+def test_an_address_for_mail_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL must be one of these forms") as caught:
+        mail.settings_of(url)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shop=sqlite:////tmp/shop stock=postgres://u:p@h/stock",
+        '{"shop": "sqlite:////tmp/shop", "stock": "postgres://h/a"}',
+    ],
+)
+def test_other_databases_are_named_for_workflows(text: str, tmp_path: Path) -> None:
+    found = chosen(tmp_path, "SQL_DATABASES", "SQL_WRITABLE", SQL_DATABASES=text, SQL_WRITABLE="stock, unknown")
+    assert found == {"SQL_DATABASES": ["shop", "stock"], "SQL_WRITABLE": ["stock"]}
+
+
+def test_our_own_database_is_open_to_workflows_only_on_purpose(tmp_path: Path) -> None:
+    assert chosen(tmp_path, "SQL_DATABASES", "SQL_WRITABLE", SQL_WRITABLE="default") == {
+        "SQL_DATABASES": [],
+        "SQL_WRITABLE": [],
+    }
+    assert chosen(tmp_path, "SQL_DATABASES", SQL_DEFAULT="1") == {"SQL_DATABASES": ["default"]}
+
+
+@pytest.mark.parametrize(
+    "text", ["shop", "{", '{"a": 1}', "[]", "default=sqlite:///x", "a=mysql://u:hidden@h/x", "1=sqlite:///x"]
+)
+def test_names_of_databases_that_cannot_be_read_are_refused_without_passwords(text: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="SQL_DATABASES") as caught:
+        database.opened_to_workflows(text)
+    assert "hidden" not in str(caught.value)

@@ -62,6 +62,7 @@ def settings_form(client: Client, workflow: Workflow, node_id: str) -> dict[str,
         name: text.lstrip("\n")
         for name, text in re.findall(r'<textarea[^>]* name="([\w.]+)"[^>]*>(.*?)</textarea>', form, re.S)
     }
+    found |= dict.fromkeys(re.findall(r'<input type="checkbox"[^>]* name="([\w.]+)" checked', form), "on")
     for name, options in re.findall(r'<select[^>]* name="([\w.]+)"[^>]*>(.*?)</select>', form, re.S):
         found[name] = re.findall(r'value="([^"]*)" selected', options)[0]
     found = {name: value.replace("&quot;", '"').replace("&#x27;", "'") for name, value in found.items()}

@@ -104,6 +104,13 @@ def test_unknown_settings_stay() -> None:
     assert read({"text": "a"}, {"mine": 1}) == {"mine": 1, "text": "a"}
 
 
+@pytest.mark.parametrize("odd", [None, "yes", "{{ input.is_on }}", 1, []])
+def test_a_switch_that_is_off_leaves_what_is_neither_yes_nor_no(odd: Any) -> None:
+    assert read({}, {"is_on": odd}) == {"is_on": odd}
+    assert read({"is_on": "on"}, {"is_on": odd}) == {"is_on": True}
+    assert read({}, {"is_on": True}) == {"is_on": False}
+
+
 def test_rows_are_forms_in_the_form() -> None:
     data = {"items": [{"name": "a", "mine": 1}, {"many": 3}, "no item"]}
     rows = looks(data, {"items.1.name": ["Name is required."]})["items"].rows

@@ -11,7 +11,8 @@ import pytest
 
 from workflows import files
 from workflows.errors import WorkflowStepError
-from workflows.files import Area, FileError, NoFile, area, path_of
+from workflows.filenames import FileError, NoFile, path_of
+from workflows.files import Area, area
 from workflows.steps.base import Files
 
 

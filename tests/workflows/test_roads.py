@@ -375,7 +375,7 @@ def test_one_that_one_may_not_run_is_told_and_gives_nothing_away(
     form = settings_form(as_alice, workflow, "run-a-workflow") | {"workflow": str(others["theirs"].pk)}
     do(as_alice, workflow, "step", "run-a-workflow", **form)
     text = page(as_alice, workflow, "run-a-workflow")
-    assert "is not yours to run. Choose another one." in text and "secret" not in text
+    assert "is not yours to run. Choose another one." in text and "Charlie" not in text
     assert f"Workflow {others['theirs'].pk}" in options(text, "setting-workflow")[0]
     do(as_alice, workflow, "step", "run-a-workflow", **settings_form(as_alice, workflow, "run-a-workflow"))
     assert data(workflow, "run-a-workflow")["workflow"] == others["theirs"].pk, "untouched is kept"

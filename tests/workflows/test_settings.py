@@ -25,6 +25,7 @@ SET = {
     "concurrency": "3",
     "concurrency_key": "customer.id",
     "concurrency_per_key": "2",
+    "token_budget": "10000",
     "priority": "1",
     "on_failure": "",
     "keep_days": "7",
@@ -34,6 +35,7 @@ LIMITS = {
     "concurrency": 3,
     "concurrency_key": "customer.id",
     "concurrency_per_key": 2,
+    "token_budget": 10_000,
     "priority": 1,
     "keep_days": 7,
 }

@@ -15,14 +15,18 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import ValidationError
 
+from tests.databases import named, sqlite
+from tests.remote import Remote, as_json, running
 from workflows import steps
 from workflows.errors import Problem, StepstreamError
+from workflows.files import area
 from workflows.graph import Node, parse
 from workflows.steps import base
 
 DATA = {"name": "Ada", "age": 36, "tags": ["  One ", {"deep": "Two"}], "nothing": None, "yes": True}
 BUILT_IN = (
-    *("input", "check", "process", "ai", "output", "branch", "switch", "for_each", "call"),
+    *("input", "check", "process", "output", "branch", "switch", "for_each", "call"),
+    *("http", "ai", "email", "sql", "file", "set", "list", "convert", "compute", "code"),
     *("delay", "countdown", "approval", "callback", "default"),
 )
 
@@ -37,6 +41,7 @@ def run(kind: str, data: dict[str, Any], **config: Any) -> tuple[Any, list[str]]
     lines: list[str] = []
     step = steps.make(Node("a", kind, config))
     ctx = base.StepContext(data, data, "a", 1, datetime.now(UTC), "1:a:0", lambda level, text: lines.append(text))
+    ctx.files = area(1)
 
     async def outcome() -> Any:
         answer = step.run(ctx)
@@ -308,7 +313,29 @@ class TestEveryKind:
         "branch": {"conditions": [{"path": "age", "operator": "at_least", "value": 18}]},
         "for_each": {"items": "given.0"},
         "call": {"workflow": 1},
+        "http": {"url": "http://127.0.0.1:8000/"},
+        "file": {"operation": "list"},
+        "email": {"to": "ada@example.org"},
+        "sql": {"database": "shop", "sql": "SELECT 1 AS one"},
     }
+
+    @pytest.fixture(autouse=True)
+    def remote(self, kind: str, settings: Any) -> Iterator[None]:
+        """What a step calls is there."""
+        if kind != "http":
+            yield
+            return
+        with running(Remote()) as remote:
+            settings.HTTP_ALLOW = [remote.rule, "127.0.0.1:8000"]
+            self.config["http"]["url"] = remote.on("/", as_json({"a": 1}))
+            yield
+
+    @pytest.fixture(autouse=True)
+    def surroundings(self, settings: Any, tmp_path: Path) -> Iterator[None]:
+        settings.EMAIL_BACKEND, settings.SQL_DATABASES = "django.core.mail.backends.locmem.EmailBackend", ["shop"]
+        (tmp_path / "shop").touch()
+        with named("shop", sqlite(tmp_path / "shop")):
+            yield
 
     def test_it_is_described(self, kind: str) -> None:
         step = steps.kinds()[kind]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -10,8 +10,10 @@ from django.db import models
 from django.db.models import Q
 
 from workflows.errors import InputError
-from workflows.models.workflow import Workflow
 from workflows.steps.secret_name import NAME, RULE
+
+if TYPE_CHECKING:
+    from workflows.models.workflow import Workflow  # which asks secrets whether it may be published
 
 Row = TypeVar("Row", bound="Named")
 
@@ -67,11 +69,15 @@ def clean_name(name: str, word: str) -> str:
     return name
 
 
-def refuse_taken(rows: Any, name: str, owner: Any, group: Any, word: str) -> None:
-    """A name means one thing to its owner and one to a group: raises InputError with who has it."""
+def refuse_taken(rows: Any, name: str, owner: Any, word: str) -> None:
+    """A name means one thing to its owner, and one to everybody: raises InputError."""
     if rows.filter(name=name, owner=owner).exists():
         whose = "Everybody has" if owner is None else f"{owner.get_username()} has"
         raise InputError(f"{whose} a {word} “{name}” already. Change that one, or choose another name.", "name")
+
+
+def refuse_taken_in(rows: Any, name: str, group: Any, word: str) -> None:
+    """And one to a group: raises InputError with who has it."""
     if group and (other := rows.filter(name=name, group=group).select_related("owner").first()):
         of = f", of {other.owner.get_username()}" if other.owner else ""
         raise InputError(f"The group {group.name} has a {word} “{name}” already{of}. Choose another name.", "group")

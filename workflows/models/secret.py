@@ -10,10 +10,11 @@ from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from workflows import hosts
 from workflows.errors import InputError, VaultError
-from workflows.models.named import Named, NamedQuerySet, clean_name, refuse_taken
+from workflows.models.named import Named, NamedQuerySet, clean_name, refuse_taken, refuse_taken_in
 from workflows.vault import Vault, vault
 
 LEAST, MOST_BYTES = 6, 64 * 1024  # a shorter one could not be hidden in texts: it would stand in many by chance
@@ -24,6 +25,7 @@ class SecretQuerySet(NamedQuerySet["Secret"]):
     def sealed(self) -> SecretQuerySet:
         return self.exclude(ciphertext="")
 
+    @sensitive_variables("value")
     def make(
         self,
         owner: Any,
@@ -45,7 +47,8 @@ class SecretQuerySet(NamedQuerySet["Secret"]):
             updated_by=by or owner,
         )
         clean_value(value, name)
-        refuse_taken(self, name, owner, group, "secret")
+        refuse_taken(self, name, owner, "secret")
+        refuse_taken_in(self, name, group, "secret")
         try:
             with transaction.atomic():
                 secret.save()
@@ -83,11 +86,19 @@ class Secret(Named):
     def goes_anywhere(self) -> bool:
         return hosts.ANYWHERE in self.hosts
 
+    @sensitive_variables("value")
     def replace(self, value: str, by: Any) -> None:
         """Another value from now on; the earlier one is gone."""
         clean_value(value, self.name)
         while not self._write(vault().seal(value, self._bound(self.version + 1)), by):
             self.refresh_from_db(fields=["version"])
+
+    def describe(self, allowed: Iterable[str], *, group: Any, description: str, by: Any) -> None:
+        """Everything but its value. Raises InputError."""
+        if group and group.pk != self.group_id:
+            refuse_taken_in(Secret.objects.exclude(pk=self.pk), self.name, group, "secret")
+        self.hosts, self.group, self.description, self.updated_by = clean_hosts(allowed), group, description, by
+        self.save(update_fields=["hosts", "group", "description", "updated_by", "updated_at"])
 
     def reveal(self) -> str:
         """The value, for what sends it and for nothing else. Raises VaultError."""
@@ -119,6 +130,7 @@ class Secret(Named):
         return f"secret:{self.pk}:{self.owner_id}:{self.name}:{version}"
 
 
+@sensitive_variables("value")
 def clean_value(value: str, name: str) -> str:
     """Raises InputError, in words that do not hold the value."""
     size = len(value.encode(errors="replace"))

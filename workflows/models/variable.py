@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 
 from workflows.errors import InputError
-from workflows.models.named import Named, NamedQuerySet, clean_name, refuse_taken
-from workflows.models.workflow import Workflow
+from workflows.models.named import Named, NamedQuerySet, clean_name, refuse_taken, refuse_taken_in
 from workflows.values import require
+from workflows.words import as_json
+
+if TYPE_CHECKING:
+    from workflows.models.workflow import Workflow
 
 MOST_BYTES = 64 * 1024
 
@@ -31,7 +34,8 @@ class VariableQuerySet(NamedQuerySet["Variable"]):
         """`owner` None: for everybody. Raises InputError with the field that is wrong."""
         clean_name(name, "variable")
         facts = {"name": name, "owner": owner, "group": group, "description": description}
-        refuse_taken(self, name, owner, group, "variable")
+        refuse_taken(self, name, owner, "variable")
+        refuse_taken_in(self, name, group, "variable")
         try:
             with transaction.atomic():
                 return self.create(value=clean_value(value), updated_by=by or owner, **facts)
@@ -58,12 +62,26 @@ class Variable(Named):
             ),
         )
 
+    def change(self, value: Any, *, group: Any, description: str, by: Any) -> None:
+        """Everything but its name. Raises InputError."""
+        if group and group.pk != self.group_id:
+            refuse_taken_in(Variable.objects.exclude(pk=self.pk), self.name, group, "variable")
+        self.value, self.group, self.description, self.updated_by = clean_value(value), group, description, by
+        self.save(update_fields=["value", "group", "description", "updated_by", "updated_at"])
+
     @property
     def kind(self) -> str:
         """As people choose it: text, number, yes or no, JSON."""
         if isinstance(self.value, bool):
             return "boolean"
         return "text" if isinstance(self.value, str) else "number" if isinstance(self.value, int | float) else "json"
+
+    @property
+    def shown(self) -> str:
+        """As people write it."""
+        if self.kind == "boolean":
+            return "yes" if self.value else "no"
+        return self.value if self.kind == "text" else as_json(self.value)
 
 
 def clean_value(value: Any) -> Any:

@@ -19,6 +19,7 @@ from workflows.models.edit import WorkflowEdit, remember
 from workflows.models.tag import WorkflowTag
 from workflows.models.version import WorkflowVersion, digest
 from workflows.people import unknown_names
+from workflows.secret_problems import unusable_secrets
 from workflows.splices import Change, Definition, apply
 from workflows.values import copied, require
 
@@ -213,7 +214,7 @@ class Workflow(models.Model):
             if definition is None:
                 self._take(seen)  # first: an edit that comes between reading and writing would be overwritten
                 definition = self.definition
-            refuse_errors(definition)
+            refuse_errors(definition, self)
             self.keep_draft(definition, by, seen)
             version = self._version_of(definition, by, note)
             self.published, self.draft = version, None
@@ -225,7 +226,7 @@ class Workflow(models.Model):
 
         `note`: "up to Shout", where it is a part of the draft. Raises DefinitionError for what cannot run.
         """
-        refuse_errors(definition)
+        refuse_errors(definition, self)
         facts = {"definition": definition, "created_by": by, "note": note[:500]}
         # Two who try the same draft at once make one row: there is a constraint, and who comes second reads.
         return self.versions.get_or_create(number=None, digest=digest(definition), defaults=facts)[0]
@@ -271,16 +272,21 @@ class Workflow(models.Model):
         return self.published is not None and self.published.digest == digest(definition)
 
 
-def refuse_errors(definition: Any) -> None:
-    errors = [problem for problem in definition_problems(definition) if problem.level == "error"]
+def refuse_errors(definition: Any, workflow: Workflow | None = None) -> None:
+    errors = [problem for problem in definition_problems(definition, workflow) if problem.level == "error"]
     if errors:
         raise DefinitionError(errors)
 
 
-def definition_problems(definition: Any) -> list[Problem]:
-    """Everything that is wrong with a definition: no JSON to be kept, structure, kinds, configs, handles, names."""
+def definition_problems(definition: Any, workflow: Workflow | None = None) -> list[Problem]:
+    """Everything that is wrong with a definition: no JSON to be kept, structure, kinds, configs, handles, names; and
+    what the `workflow` that it is for may not use."""
     try:
         require(definition, "definition")
     except InputError as error:
         return [Problem("graph.unkeepable", error.message, field=error.field)]
-    return check(definition) or [*steps.problems(graph := parse(definition)), *unknown_names(graph)]
+    if problems := check(definition):
+        return problems
+    graph = parse(definition)
+    found = [*steps.problems(graph), *(unusable_secrets(graph, workflow) if workflow else []), *unknown_names(graph)]
+    return sorted(found, key=lambda problem: problem.level)

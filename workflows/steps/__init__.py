@@ -26,15 +26,24 @@ from workflows.steps.branch import Branch
 from workflows.steps.call import Call
 from workflows.steps.callback import Callback
 from workflows.steps.check import Check
+from workflows.steps.code import Code
+from workflows.steps.compute import Compute
+from workflows.steps.convert import Convert
 from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
+from workflows.steps.email import Email
+from workflows.steps.file import File
 from workflows.steps.for_each import DONE, ForEach
+from workflows.steps.http import Http
 from workflows.steps.input import Input
+from workflows.steps.list import List
 from workflows.steps.output import Output
 from workflows.steps.process import Process
 from workflows.steps.recipe import Recipe, bare
 from workflows.steps.sentences import sentence, titled
+from workflows.steps.set import Set
+from workflows.steps.sql import SQL
 from workflows.steps.switch import Switch
 
 log = logging.getLogger(__name__)
@@ -54,7 +63,8 @@ def register(step: type[AnyStep]) -> type[AnyStep]:
 
 
 for _step in (
-    *(Input, Check, Process, AI, Output, Branch, Switch, ForEach, Call),
+    *(Input, Check, Process, Output, Branch, Switch, ForEach, Call),
+    *(Http, AI, Email, SQL, File, Set, List, Convert, Compute, Code),
     *(Delay, Countdown, Approval, Callback, Default),
 ):
     register(_step)
@@ -125,7 +135,7 @@ def way(node: Node, handle: str) -> str:
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
-        known = textwrap.shorten(", ".join(kinds()), 120, placeholder=" …")
+        known = textwrap.shorten(", ".join(kinds()), 400, placeholder=" …")
         text = f"Step “{node.label}” has the unknown type “{node.type[:80]}”. Known types: {known}."
         yield Problem("step.unknown_type", text, node.id, "type")
         return
@@ -134,6 +144,8 @@ def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     yield from _handle_problems(node, graph)
     for field, text in policy_errors(node.data):
         yield Problem("step.policy", f"Step “{node.label}”: {text}", node.id, f"policy.{field}")
+    for text in kind.cautions_of(node.data):
+        yield Problem("step.config", f"Step “{node.label}”: {text}", node.id, level="warning")
     for key in bare(node.data).keys() - kind.Config.model_fields.keys():
         text = f"Step “{node.label}” has the setting “{key[:80]}”, which “{kind.kind}” does not use."
         yield Problem("step.unknown_setting", text, node.id, key, "warning")
@@ -191,7 +203,7 @@ def naming_errors(node: Node, graph: Graph) -> list[tuple[str, str]]:
     """Steps that an expression names and that are not there, or do not come before it, as config_errors() has them;
     the words follow the name of the step that they are about."""
     found = recipe_of(node).expressions
-    before = graph.before(node.id) if found else set()
+    before = graph.before(node.id) if found else frozenset()
     return [
         (_field(one.place), _not_before(node, other, graph))
         for one in found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import re
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +21,25 @@ from workflows.steps.secret_name import SecretName
 from workflows.values import parse
 
 MOST_PROMPT = 400_000  # characters, with all that its expressions bring in
-INSTALL = ".venv/bin/python -m pip install -r requirements-ai.txt"
+TOPIC = {
+    "type": "object",
+    "properties": {
+        "topic": {"type": "string", "enum": ["question", "complaint", "order", "other"]},
+        "reason": {"type": "string", "description": "Why, in one sentence."},
+    },
+    "required": ["topic", "reason"],
+}
+ORDER = {
+    "type": "object",
+    "properties": {
+        "customer": {"type": "string", "description": "Who it is from."},
+        "date": {"type": ["string", "null"], "description": "As 2026-11-24; null where there is none."},
+        "total": {"type": ["number", "null"], "description": "Without its currency."},
+    },
+    "required": ["customer", "date", "total"],
+}
+KEY = re.compile(r"[\x21-\x7e]+")  # what a header can carry
+INSTALL = "make ai"
 
 
 class Config(base.Config):
@@ -43,8 +62,11 @@ class Config(base.Config):
     output_schema: dict[str, Any] | None = Field(
         None,
         title="Fields of the answer",
-        description="A JSON Schema: the answer is then an object that fits it, as ai_output. Empty: text.",
-        json_schema_extra={"look": "json"},
+        description="A JSON Schema; the answer is then an object that fits it, under ai_output. Empty: any text.",
+        json_schema_extra={
+            "look": "json",
+            "example": '{"type": "object", "properties": {"topic": {"type": "string"}}, "required": ["topic"]}',
+        },
     )
     key: SecretName = Field(
         "", title="Secret with the key", description="Empty: the key that this installation has for the provider."
@@ -54,8 +76,8 @@ class Config(base.Config):
         max_length=500,
         validate_default=True,
         title="Server address",
-        description="Of a server that speaks the provider's language, such as http://localhost:11434/v1 for Ollama. "
-        "Empty: the provider's own.",
+        description="Of a server of your own that speaks like the provider, such as Ollama. Empty: the provider's own.",
+        json_schema_extra={"look": "text", "example": "http://localhost:11434/v1"},
     )
     temperature: float | None = Field(
         None, ge=0, le=2, description="0 for the most likely words, more for other ones. Empty: as the model has it."
@@ -111,6 +133,19 @@ class Config(base.Config):
 class AI(base.Step[Config]):
     kind, label, icon = "ai", "AI", "ai"
     help = "Asks a language model about the data. The mock needs no key."
+    spends = True
+    presets = (
+        base.Preset("Summarise", {"prompt": "Summarise the data in three short sentences.", "temperature": 0.3}),
+        base.Preset(
+            "Classify", {"prompt": "Which topic fits the data best?", "output_schema": TOPIC, "temperature": 0}
+        ),
+        base.Preset(
+            "Extract fields",
+            {"prompt": "Read these fields out of the data.", "output_schema": ORDER, "temperature": 0},
+        ),
+    )
+    group, gives = "Reach out", '`{"ai_response", "processed_data"}`'
+    example = {"prompt": "Sum it up in one sentence."}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done | base.Pause:
@@ -126,13 +161,17 @@ class AI(base.Step[Config]):
             )
             return self._mock(ctx)
         if ctx.tokens_left is not None and ctx.tokens_left <= 0:
-            return base.Pause("The budget of tokens is spent.")
+            return base.Pause("The token budget is spent.")
         return await self._ask(ctx, found, key)
 
     async def _key(self, ctx: base.StepContext, found: Endpoint) -> str | None:
         """The secret, if one is named; else the installation's, which goes to the provider's own address alone."""
         if self.config.key:
-            return await ctx.secret(self.config.key, found.host)
+            key = (await ctx.secret(self.config.key, found.host)).strip()
+            if not KEY.fullmatch(key):
+                text = f"The secret “{self.config.key}” is no key: one has letters, digits and signs, and no spaces."
+                raise WorkflowStepError(text, is_permanent=True)
+            return key
         return settings.AI_KEYS.get(found.provider) or None if found.is_own else None
 
     async def _ask(self, ctx: base.StepContext, found: Endpoint, key: str | None) -> base.Done:
@@ -180,7 +219,7 @@ def _asking() -> Any:
     except ModuleNotFoundError as error:
         raise WorkflowStepError(
             f"A real language model needs more packages than are installed here ({error.name} is missing). "
-            f"Whoever runs this installation adds them by: {INSTALL}",
+            f"Whoever runs this installation adds them by “{INSTALL}”, and starts it again.",
             is_permanent=True,
         ) from None
     asking.load()

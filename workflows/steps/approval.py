@@ -32,6 +32,9 @@ class Approval(base.Step[Config]):
     kind, label, icon = "approval", "Approval", "person"
     help = "Asks people, and goes on by what they decide: approved, rejected, or expired where nobody did in time."
     handles = (APPROVED, REJECTED, EXPIRED)
+    group, page = "Wait", "people.md"
+    gives = 'the data and `{"approval": {"decision", "by", "comment", "values"}}`'
+    example = {"title": "Publish this text?", "groups": ["editors"], "due": 2, "due_unit": "days"}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Wait:

@@ -127,7 +127,17 @@ class Files(Protocol):
         """Gives {"file": its path, "name", "size": bytes, "content_type"}: what stands for a file in the data."""
         ...
 
+    def append(self, path: str, content: bytes, content_type: str = "") -> dict[str, Any]:
+        """As save(), behind what is there; whoever appends at the same time waits."""
+        ...
+
+    def move(self, path: str, to: str) -> dict[str, Any]: ...
+
     def remove(self, path: str) -> None: ...
+
+    def reference(self, path: str, content_type: str = "") -> dict[str, Any]:
+        """As save() gives it, of a file that is there."""
+        ...
 
     def paths(self, below: str = "") -> list[str]: ...
 
@@ -138,7 +148,7 @@ class NoFiles:
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise WorkflowStepError("This step has no files here: it runs outside of a workflow.", is_permanent=True)
 
-    read = save = remove = paths = _refuse
+    read = save = append = move = remove = reference = paths = _refuse
 
 
 def no_secrets(name: str, host: str) -> str:
@@ -203,6 +213,10 @@ class Step(Generic[C]):
     presets: ClassVar[tuple[Preset, ...]] = ()
     handles: ClassVar[tuple[str, ...]] = (OUT,)
     start: ClassVar[Mapping[str, Any]] = {}  # the settings of a new one, as the builder adds it
+    example: ClassVar[Mapping[str, Any]] = {}  # settings for people to read, and for the contract suite to run
+    group: ClassVar[str] = "Your own"  # under which heading docs/steps.md has it
+    gives: ClassVar[str] = ""  # what it hands on, in Markdown: “the data and `{"counted_seconds"}`”
+    page: ClassVar[str] = ""  # the page of docs/ that tells more, such as “people.md#fields”
     effects: ClassVar[Effects] = "none"
     literal: ClassVar[frozenset[str]] = frozenset()  # settings in which {{ }} means nothing
     spends: ClassVar[bool] = False  # tokens of language models: it gets to know what is left of the budget
@@ -232,6 +246,11 @@ class Step(Generic[C]):
     def effects_of(cls, data: Mapping[str, Any]) -> Effects:
         """Whether one step does something outside, where that depends on its settings."""
         return cls.effects
+
+    @classmethod
+    def cautions_of(cls, data: Mapping[str, Any]) -> Sequence[str]:
+        """What whoever publishes it should know, as sentences: no errors, but it may not do here what is meant."""
+        return ()
 
     @classmethod
     def name_of(cls, data: Mapping[str, Any], handle: str) -> str:

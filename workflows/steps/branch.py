@@ -27,6 +27,8 @@ class Branch(base.Step[Config]):
     help = "Goes one way if conditions hold, and the other way if not."
     handles = ("true", "false")
     start = {"conditions": [{}]}
+    group, page, gives = "Ways", "conditions.md", "the data"
+    example = {"conditions": [{"path": "text", "operator": "contains", "value": "urgent"}]}
     Config = Config
 
     @classmethod

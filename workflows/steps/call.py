@@ -32,6 +32,9 @@ class Call(base.Step[Config]):
     kind, label, icon = "call", "Run a workflow", "call"
     help = "Runs another workflow to its end, and goes on with its result."
     effects = "outside"  # nobody knows what the other one does
+    group, page = "Ways", "build.md#ways"
+    gives = "the data, and what the other one gave under the name that you choose"
+    example = {"workflow": 1, "what": ["text"], "save_as": "answer"}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Call:

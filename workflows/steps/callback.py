@@ -17,6 +17,9 @@ class Callback(base.Step[Config]):
     kind, label, icon = "callback", "Callback", "link"
     help = "Waits until another system posts to a one-time address. Expired where it did not in time."
     handles = ("out", "expired")
+    group, page = "Wait", "people.md#wait-for-another-system"
+    gives = 'the data and `{"callback": what was sent}`'
+    example = {"due": 1, "due_unit": "hours", "save_as": "payment"}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Wait:

@@ -17,6 +17,8 @@ class Config(base.Config):
 class Check(base.Step[Config]):
     kind, label, icon = "check", "Check", "check"
     help = "Stops the run unless the data has the fields and values that are needed."
+    group, gives = "Ways", "the data"
+    example = {"required": ["text"], "allowed": {"priority": ["low", "high"]}}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done:

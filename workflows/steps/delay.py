@@ -36,6 +36,8 @@ class Delay(base.Step[Config]):
     kind, label, icon = "delay", "Delay", "delay"
     help = "Waits for some time, or until one, without holding a worker."
     presets = (base.Preset("Wait until a time of day", {"until": "08:00"}),)
+    group, page, gives = "Wait", "delay.md", "the data"
+    example = {"seconds": 90}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Outcome:

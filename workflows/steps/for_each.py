@@ -58,6 +58,9 @@ class ForEach(base.Step[Config]):
     kind, label, icon = "for_each", "For each", "for_each"
     help = "Runs the steps behind “each item” once for each item of a list, several at a time."
     handles = (EACH, DONE)
+    group, page = "Ways", "loops.md"
+    gives = '`{"items", "failed", "count"}`'
+    example = {"items": "items", "parallel": 4}
     Config = Config
 
     @classmethod

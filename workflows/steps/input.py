@@ -14,7 +14,10 @@ from workflows.steps import base
 class Config(base.Config):
     fields: Fields = Field([], title="Fields", description="What is asked for, and checked before a run begins.")
     field: str = Field(
-        "", title="Put under", description="Put the input under this name. Empty: hand it on as it came."
+        "",
+        max_length=200,
+        title="Put under",
+        description="Put the input under this name. Empty: hand it on as it came.",
     )
     example: dict[str, Any] | None = Field(None, title="Example", description="An input that the run form offers.")
 
@@ -23,6 +26,9 @@ class Input(base.Step[Config]):
     kind, label, icon = "input", "Input", "input"
     help = "Takes in what the run was started with."
     literal = frozenset({"fields"})  # they are asked for before anything runs
+    group, page = "In and out", "fields.md"
+    gives = "the input; with `field`: `{field: input}`"
+    example = {"fields": [{"name": "text", "label": "Text", "required": True}], "example": {"text": "Good morning"}}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done:

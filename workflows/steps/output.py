@@ -17,6 +17,8 @@ class Config(base.Config):
 class Output(base.Step[Config]):
     kind, label, icon = "output", "Output", "output"
     help = "Gathers the data as the result of the run."
+    group, gives = "In and out", '`{"result": data}`'
+    example = {"format": "json"}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from workflows import expressions
+from workflows.config import looks
 from workflows.errors import WorkflowStepError
 from workflows.expressions import Expression, Place
 from workflows.steps.base import RESERVED, Step
@@ -29,7 +30,9 @@ class Recipe:
 
     @cached_property
     def expressions(self) -> tuple[Expression, ...]:
-        return expressions.found_in(self.config, self.kind.literal)
+        """But for the names of secrets: which of them is used is said by who builds, and never by the data."""
+        found = expressions.found_in(self.config, self.kind.literal)
+        return tuple(one for one in found if not _names_a_secret(self.kind.Config, one.place))
 
     @cached_property
     def is_quick(self) -> bool:
@@ -63,9 +66,20 @@ class Recipe:
                 return False  # it is not there, and no expression will bring it
             except TypeError:
                 break  # pydantic goes on into the branches of a union; here is where it stands
-        return expressions.holds_any(inside)
+        return expressions.holds_any(inside) and not _names_a_secret(self.kind.Config, loc)
 
 
 def bare(data: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of its kind, without what every step has."""
     return {key: value for key, value in data.items() if key not in RESERVED}
+
+
+def _names_a_secret(model: Any, place: Place) -> bool:
+    for part in place:
+        info = getattr(model, "model_fields", {}).get(part)
+        if info is None:
+            continue  # a row's number
+        if looks(info) == "secret":
+            return True
+        model = next(iter(get_args(info.annotation)), info.annotation)
+    return False

@@ -9,6 +9,7 @@ import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 RULE = "letters, digits and “_”, no digit first, and at most 64 characters"
@@ -16,7 +17,8 @@ RULE = "letters, digits and “_”, no digit first, and at most 64 characters"
 
 def _named(name: str) -> str:
     if name and not NAME.fullmatch(name):
-        raise ValueError(f"“{name[:80]}” is no name of a secret: that has {RULE}.")
+        why = f"“{name[:80]}” is no name of a secret, which has {RULE}"
+        raise PydanticCustomError("field", "{why}", {"why": why})
     return name
 
 

@@ -74,6 +74,17 @@ class Switch(base.Step[Config]):
     help = "Goes the way of the first case that holds, and another way if none does."
     handles = (DEFAULT,)
     start = {"cases": [{"id": "case-1", "label": "Case 1", "conditions": [{}]}]}
+    group, page, gives = "Ways", "conditions.md", "the data"
+    example = {
+        "cases": [
+            {
+                "id": "urgent",
+                "label": "Urgent",
+                "conditions": [{"path": "text", "operator": "contains", "value": "urgent"}],
+            },
+            {"id": "empty", "label": "Nothing there", "conditions": [{"path": "text", "operator": "empty"}]},
+        ]
+    }
     Config = Config
 
     @classmethod

@@ -22,7 +22,7 @@ register = template.Library()
 STEP_ICONS = frozenset(
     {
         *("input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http"),
-        *("for_each", "call", "person", "link"),
+        *("for_each", "call", "person", "link", "file", "mail", "table"),
     }
 )
 

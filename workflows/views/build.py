@@ -25,11 +25,13 @@ from workflows.previews import named_by, previews, recipe_for
 from workflows.reach import reachable
 from workflows.sayings import kind_label
 from workflows.scene import Mark, scene
-from workflows.steps import AnyStep, config_errors, handles_of, kind_of, naming_errors
+from workflows.secret_choice import with_secrets
+from workflows.steps import config_errors, handles_of, kind_of, naming_errors
 from workflows.views.record import editable, may_edit, workflow_for
 from workflows.ways import end, free, ways
 
 Context = dict[str, Any]
+Shown = Mapping[str, config.Preview]
 NEIGHBOURS = 200  # steps that are offered as those to run after
 
 
@@ -55,7 +57,7 @@ def step(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
         raise Http404(f"“{workflow.name}” has no step “{node_id}” any more.")
     node = graph.nodes[node_id]
     shown = previews_of(request, workflow, graph, node) if page["may_edit"] else {}
-    return _answered(request, page | inspector(request, graph, node, shown))
+    return _answered(request, page | inspector(request, workflow, graph, node, shown))
 
 
 @require_safe
@@ -105,7 +107,7 @@ def last_execution(workflow: Workflow) -> tuple[Any, dict[str, Mark]]:
     return last, {node: Mark(kind, took_ms) for node, kind, took_ms in rows[:2_000]}
 
 
-def previews_of(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node) -> dict[str, config.Preview]:
+def previews_of(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node) -> Shown:
     """What comes of a step's expressions, by field. Nothing is read where there is none."""
     recipe = recipe_for(kind_of(node), node.data)
     if not recipe.expressions:
@@ -115,7 +117,7 @@ def previews_of(request: HttpRequest, workflow: Workflow, graph: Graph, node: No
 
 
 def inspector(
-    request: HttpRequest, graph: Graph, node: Node, shown: Mapping[str, config.Preview] | None = None
+    request: HttpRequest, workflow: Workflow, graph: Graph, node: Node, shown: Shown | None = None
 ) -> Context:
     """One step: its settings, what it runs after, and what may be done with it. `shown`: under its fields."""
     kind = kind_of(node)
@@ -127,7 +129,7 @@ def inspector(
             "help": kind.help,
         },  # a class would be called by the template
         "is_known": kind.kind == node.type,
-        "settings": _settings(request, kind, graph, node, shown),
+        "settings": _settings(request, workflow, graph, node, shown or {}),
         "failing": failing.section(node.data),
         "after": [(edge, end(graph, edge)) for edge in graph.incoming[node.id]],
         "offers": _offers(graph, node),
@@ -136,15 +138,15 @@ def inspector(
     }
 
 
-def _settings(
-    request: HttpRequest, kind: type[AnyStep], graph: Graph, node: Node, shown: Mapping[str, config.Preview] | None
-) -> list[config.Setting]:
-    """Some fields offer what only this person may choose."""
+def _settings(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node, shown: Shown) -> list[config.Setting]:
+    """Some fields offer what only this person, or only this workflow, may choose."""
+    kind = kind_of(node)
     errors: dict[str, list[str]] = {}
     named = ((place, f"This {text}") for place, text in naming_errors(node, graph))
     for place, text in [*config_errors(kind, node.data), *named]:
         errors.setdefault(place, []).append(text)
-    settings = dynamic.taking(config.settings(kind.Config, node.data, errors), kind.literal, shown)
+    settings = with_secrets(workflow, config.settings(kind.Config, node.data, errors))
+    settings = dynamic.taking(settings, kind.literal, shown)
     return [reachable(request.user, one) if one.look == "workflow" else one for one in settings]
 
 

@@ -185,7 +185,7 @@ def _kept(request: HttpRequest, workflow_id: int, node_id: str, make: Make) -> H
         return _refused(request, workflow, error, part="workflows/_parts.html")
     page = builder(request, workflow, node_id)
     graph = page["scene"].graph
-    return render(request, "workflows/_kept.html", page | inspector(request, graph, graph.nodes[node_id]))
+    return render(request, "workflows/_kept.html", page | inspector(request, workflow, graph, graph.nodes[node_id]))
 
 
 def _again(request: HttpRequest, workflow_id: int, verb: Callable[..., Any]) -> HttpResponse:

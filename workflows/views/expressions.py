@@ -35,7 +35,7 @@ def preview(request: HttpRequest, workflow_id: int, node_id: str) -> HttpRespons
     graph, node = _step(workflow, node_id)
     node = Node(node.id, node.type, as_typed(workflow.definition, node_id, request.POST))
     shown = previews_of(request, workflow, graph, node)
-    return render(request, "workflows/_previews.html", inspector(request, graph, node, shown))
+    return render(request, "workflows/_previews.html", inspector(request, workflow, graph, node, shown))
 
 
 def _step(workflow: Workflow, node_id: str) -> tuple[Graph, Node]:

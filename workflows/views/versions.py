@@ -91,7 +91,7 @@ def _published(request: HttpRequest, workflow: Workflow, form: NoteForm) -> int:
 
 def _publish_page(workflow: Workflow, form: NoteForm) -> Context:
     draft, published = workflow.definition, workflow.published
-    problems = definition_problems(draft)
+    problems = definition_problems(draft, workflow)
     return {
         "workflow": workflow,
         "form": form,
@@ -202,7 +202,9 @@ def _restore_page(workflow: Workflow, one: WorkflowVersion) -> Context:
         "is_nothing": _runs(workflow, one),
         "differences": Differences.between(_running(workflow), one.definition),
         "draft": Differences.between(_running(workflow), workflow.draft) if workflow.draft is not None else None,
-        **_told_problems([problem for problem in definition_problems(one.definition) if problem.level == "error"], {}),
+        **_told_problems(
+            [found for found in definition_problems(one.definition, workflow) if found.level == "error"], {}
+        ),
     }
 
 

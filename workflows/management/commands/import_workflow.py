@@ -53,7 +53,7 @@ class Command(BaseCommand):
             self.stderr.write("It is nobody's, so everybody who is signed in may see and run it.")
         if parcel.unused:
             self.stderr.write(f"Not used, since nothing reads it: {listed(list(parcel.unused))}.")
-        for problem in definition_problems(parcel.definition):
+        for problem in definition_problems(parcel.definition, workflow):
             self.stderr.write(f"{problem.level.capitalize()}: {problem.message}")
 
 

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         if not settings.MASTER_KEYS and not rotation.is_under_way(keys):
             key_file.write(file_of_keys(), [new_key(), *keys.keys])
             keys = vault()
-        elif len(keys.keys) == 1:
+        elif settings.MASTER_KEYS and len(keys.keys) == 1:
             raise CommandError(
                 "MASTER_KEYS holds one key: put a new one in front of it, separated by a comma, and run this again. "
                 "`manage.py rotate_keys --new` prints one."

@@ -27,7 +27,6 @@ from pydantic_ai.messages import (
     TextPartDelta,
     ToolCallPart,
     ToolCallPartDelta,
-    ToolReturnPart,
     UserPromptPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -80,11 +79,13 @@ async def ask(
             wire = Wire(client2(), key)
             async with httpx2.AsyncClient(transport=wire, timeout=timeout, trust_env=False) as client:
                 return await asking.answer(await asyncio.to_thread(_model, endpoint, client))
-    except TimeoutError as error:
+    except TimeoutError:
         reason = f"{endpoint.host} did not answer within {question.timeout_s:g} s."
-        raise refusals.with_usage(WorkflowStepError(reason, {"timeout_s": question.timeout_s}), asking.usage) from error
+        refused = WorkflowStepError(reason, {"timeout_s": question.timeout_s})
     except Exception as error:
-        raise refusals.with_usage(refusals.refusal(error, endpoint, key), asking.usage) from error
+        refused = refusals.refusal(error, endpoint, key)
+    # Raised from here, so that no library's own words come into the trace: they may repeat the key.
+    raise refusals.with_usage(refused, asking.usage)
 
 
 @dataclass(slots=True)
@@ -172,7 +173,9 @@ class _Asking:
                 {"answer": _text(response)[:2_000], "problems": wrong},
             )
         self.log(f"The answer does not fit, so it is asked again: {reason}", "warning")
-        self.messages += [response, ModelRequest(_retold(response, f"This does not fit: {reason}. Answer again."))]
+        # Told as words, also where it came by a tool: what a tool was given may not even be JSON.
+        told = ModelResponse([TextPart(_text(response) or "(nothing)")])
+        self.messages += [told, ModelRequest([UserPromptPart(f"This does not fit: {reason}. Answer again.")])]
 
 
 def load() -> None:
@@ -249,17 +252,6 @@ def _unfenced(text: str) -> str:
     if text.startswith("```") and text.endswith("```") and "\n" in text:
         return text[text.index("\n") : -3]
     return text
-
-
-def _retold(response: ModelResponse, words: str) -> list[Any]:
-    """A tool that was called must be answered as one."""
-    called = [part for part in response.parts if isinstance(part, ToolCallPart)]
-    if not called:
-        return [UserPromptPart(words)]
-    return [
-        ToolReturnPart(tool_name=part.tool_name, content=words, tool_call_id=part.tool_call_id, outcome="retried")
-        for part in called
-    ]
 
 
 def _usage(used: RequestUsage, model: str, endpoint: Endpoint) -> Usage:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 MOCK = "mock"
-OPENAI, ANTHROPIC, COMPATIBLE = "openai", "anthropic", "openai-compatible"
+OPENAI: Final = "openai"
+ANTHROPIC: Final = "anthropic"
+COMPATIBLE: Final = "openai-compatible"
 Provider = Literal["openai", "anthropic", "openai-compatible"]
 
 OWN_ADDRESSES: dict[Provider, str] = {OPENAI: "https://api.openai.com/v1", ANTHROPIC: "https://api.anthropic.com"}

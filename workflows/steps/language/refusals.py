@@ -36,6 +36,7 @@ def refusal(error: Exception, endpoint: Endpoint, key: str | None) -> WorkflowSt
     """`key` is taken out of the provider's words, should it repeat it."""
     ours = next((one for one in _chain(error) if isinstance(one, WorkflowStepError)), None)
     if ours is not None:
+        ours.__cause__, ours.__context__ = None, None
         return ours
     if isinstance(error, ModelHTTPError) and error.status_code >= 400:
         return _of_status(error, endpoint, key)

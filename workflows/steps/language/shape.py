@@ -61,9 +61,9 @@ def refusal(schema: Any) -> str:
     """Why an answer cannot be asked for in this shape, as a sentence; empty where it can."""
     if not isinstance(schema, dict):
         return f"must be a JSON Schema, that is an object; it is {_short(schema)}"
-    if len(json.dumps(schema)) > SCHEMA_BYTES:
-        return f"may have at most {SCHEMA_BYTES:,} bytes"
     try:
+        if len(json.dumps(schema)) > SCHEMA_BYTES:
+            return f"may have at most {SCHEMA_BYTES:,} bytes"
         wrong = next(_unfit(schema, schema, "", 0), "")
     except RecursionError:
         wrong = "is nested too deeply"
