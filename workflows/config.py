@@ -158,7 +158,7 @@ def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], er
 
 def _placeholder(info: FieldInfo, look: str, default: Any) -> str:
     """The default, which an empty field means, else an example where the Config has one."""
-    if default in (PydanticUndefined, None, "", []) or look in ("rows", "json", "lines"):
+    if default in (PydanticUndefined, None, "", []) or look in ("rows", "json", "lines", "expression"):
         return str(_extra(info, "example", ""))
     return f"{default}"
 

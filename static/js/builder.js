@@ -8,7 +8,7 @@
   const isPreview = ctx => ctx?.sourceElement?.id === "b-previews";  // it saves nothing: expressions.js
   const typed = new Map();  // name -> value: typed, and not yet on its way
   const sent = new Map();  // on its way; typed again where it does not arrive, or going on would lose it
-  let timer = 0;
+  let timer = 0, sending;  // the request that `sent` goes with
 
   function say(words, isWrong = false) {
     const place = state();
@@ -37,6 +37,7 @@
     if (ctx.request.method !== "POST" || isPreview(ctx)) return;
     if (ctx.sourceElement === form()) {
       clearTimeout(timer);
+      sending = ctx;
       sent.clear();
       for (const [name, value] of typed) sent.set(name, value);
       typed.clear();
@@ -86,12 +87,13 @@
     if (isPreview(ctx)) return;
     hadFocus = document.activeElement !== document.body;
     open = document.querySelector("#b-outline [aria-current]")?.getAttribute("href") ?? open;
-    kept = new Map(typed);
+    kept = new Map([...(sending === ctx ? [] : sent), ...typed]);  // what waits behind this answer was typed as well
     keptFor = form()?.action ?? "";
     save();
   });
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
     if (isPreview(ctx)) return;
+    if (sending === ctx) sent.clear();
     if (form()?.action === keptFor) for (const [name, value] of kept) fill(form().elements[name], value);
     showWhatCounts();
     const place = ctx.request.anchor && document.getElementById(ctx.request.anchor);

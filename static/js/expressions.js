@@ -5,7 +5,7 @@
   const by = id => document.getElementById(id);
   const isOurs = field => Boolean(field.form) && field.form === by("settings") && by(`${field.id}-preview`) !== null;
   const options = () => [...document.querySelectorAll("#names-options [role=option]")];
-  let field, from = 0, to = 0, left, timer = 0;
+  let field, from = 0, to = 0, left, timer = 0, coming;
 
   // What comes of it
 
@@ -35,12 +35,16 @@
     open(at, isKnown ? at.selectionStart : end, isKnown ? at.selectionEnd : end);
   }
 
-  async function open(...place) {
+  function open(...place) {
     [field, from, to] = place;
     by("names-find").value = "";
     by("names").showModal();
     by("names-find").focus();
     show();
+    coming = load();
+  }
+
+  async function load() {
     const answer = await fetch(by("names").dataset.names, { headers: { "HX-Request": "true" } }).catch(() => null);
     const isThere = answer?.ok && !answer.redirected && !answer.headers.get("HX-Redirect");
     const page = isThere && new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("names-list");
@@ -73,9 +77,15 @@
     const shown = options().filter(option => !option.hidden), at = shown.findIndex(one => one.ariaSelected === "true");
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && shown.length) mark(shown[(at + step + shown.length) % shown.length]);
-    if (event.key === "Enter") insert(shown[at]?.dataset.expression ?? `{{ ${event.target.value.replace(/\}\}\s*$/, "").trim()} }}`);
+    if (event.key === "Enter") coming.then(choose);  // who types fast is ahead of the list
     if (step || event.key === "Enter") event.preventDefault();
   });
+
+  function choose() {
+    if (!by("names").open) return;
+    const chosen = options().find(one => one.ariaSelected === "true"), text = by("names-find").value;
+    insert(chosen?.dataset.expression ?? `{{ ${text.replace(/\}\}\s*$/, "").trim()} }}`);
+  }
 
   function insert(expression) {
     by("names").close();
