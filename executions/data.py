@@ -16,12 +16,12 @@ Data = dict[str, Any]
 E = TypeVar("E", bound=Entry)
 
 
-def pack(incoming: Data, output: Mapping[str, Any], handle: str = OUT) -> Data:
+def pack(incoming: Data, output: Mapping[str, Any], handle: str = OUT, is_instead: bool = False) -> Data:
     """A completed entry's data.
 
     "added": the keys that differ from the incoming data. "kept": the names of those that do not; True for all of
     them but those in "left". "whole": the keys that hold the incoming data itself, as `output` steps do. "handle",
-    where it is not "out". See instead() for one more.
+    where it is not "out". "instead": those who follow see the output alone, and not merged over the incoming data.
     """
     kept = [key for key, value in output.items() if key in incoming and _same(incoming[key], value)]
     whole = [key for key, value in output.items() if value and _same(value, incoming)]
@@ -36,6 +36,8 @@ def pack(incoming: Data, output: Mapping[str, Any], handle: str = OUT) -> Data:
         packed["whole"] = whole
     if handle != OUT:
         packed["handle"] = handle
+    if is_instead:
+        packed["instead"] = True
     return packed
 
 
@@ -54,7 +56,8 @@ def instead(given: Data, entry: Entry) -> Data:
     there, since it ran on an input that somebody changed."""
     packed = _packed(entry)
     told = {key: packed[key] for key in ("handle",) if key in packed}
-    return {"added": {**given, **unpack(given, packed)}, "instead": True, **told}
+    before = {} if "instead" in packed else given
+    return {"added": {**before, **unpack(given, packed)}, "instead": True, **told}
 
 
 def repaired_input(entry: Entry) -> Data:

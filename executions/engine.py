@@ -322,7 +322,7 @@ def _record(row: WorkflowExecution, reused: Sequence[Reused] = ()) -> int:
 
 def _kept(row: WorkflowExecution, data: dict[str, Any]) -> dict[str, Any]:
     """What was put together anew may be large."""
-    return large.stowed(row.pk, data) if "instead" in data else data
+    return large.stowed(row.pk, data) if "instead" in data and "blobs" not in data else data
 
 
 def _ring_later(execution: WorkflowExecution) -> None:

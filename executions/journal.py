@@ -35,6 +35,14 @@ MAX_BATCH = 256
 PATIENCE_S = 25.0  # how long a database may be away: less than a lease, since nobody else knows what we still hold
 
 
+class NotCommitted(StepstreamError):
+    """What a step wanted to have written with its end could not be: nothing of its unit was."""
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+        super().__init__(str(cause))
+
+
 class OwnershipLost(StepstreamError):
     """Another worker has taken this execution over; nothing was written."""
 
@@ -77,6 +85,7 @@ class Unit:
     paused_for: str = ""  # its budget is spent: all of its family pauses, for this reason
     usages: list[StepUsage] = field(default_factory=list)
     closing: Closing | None = None
+    commit: Callable[[], object] | None = None  # a step's own writes; the unit is then its end and nothing else
     parent_id: int | None = None
     tries: int = 0
     result: Any = None  # once it is settled: what commit() gave, or the exception
@@ -205,7 +214,7 @@ def _resolve(done: asyncio.Future[Any], result: Any) -> None:
 # The writer's thread
 
 
-Result = bool | OwnershipLost | Held | Queued | Refused
+Result = bool | OwnershipLost | NotCommitted | Held | Queued | Refused
 
 
 def _try(units: Sequence[Any]) -> list[Result]:
@@ -222,24 +231,47 @@ def write(batch: Sequence[Unit | Opening]) -> list[Result]:
             opened = iter(open_all([item for item in batch if isinstance(item, Opening)]))
             written = iter(_write([item for item in batch if isinstance(item, Unit)]))
             return [next(opened) if isinstance(item, Opening) else next(written) for item in batch]
-    except IntegrityError:
+    except IntegrityError as error:
         if len(batch) > 1 or not isinstance(batch[0], Unit):
             raise
+        if batch[0].commit and not _is_taken(batch[0]):  # a constraint of the step's own that is checked at COMMIT
+            return [NotCommitted(error)]
         return [_recognise(batch[0])]
 
 
-def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost]:
+def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost | NotCommitted]:
     if not units:
         return []
     held = held_fences(units)
     mine = [unit for unit in units if held.get(unit.execution_id) == unit.fence]
+    refused = {id(unit): error for unit in mine if unit.commit and (error := _commit_of_step(unit.commit))}
+    mine = [unit for unit in mine if id(unit) not in refused]
     with connection.cursor() as cursor:
         closed = {id(unit) for unit in mine if unit.closing and _close_row(cursor, unit.execution_id, unit.closing)}
         _insert_entries(cursor, mine, closed)
     _write_waits(mine)
     _write_others(mine, closed)
     lost = {id(unit) for unit in units} - {id(unit) for unit in mine}
-    return [OwnershipLost() if id(unit) in lost else unit.closing is None or id(unit) in closed for unit in units]
+    return [
+        refused[id(unit)]
+        if id(unit) in refused
+        else OwnershipLost()
+        if id(unit) in lost
+        else unit.closing is None or id(unit) in closed
+        for unit in units
+    ]
+
+
+def _commit_of_step(commit: Callable[[], object]) -> NotCommitted | None:
+    """Its neighbours in the batch lose nothing by its failure."""
+    try:
+        with transaction.atomic():
+            commit()
+    except Exception as error:
+        if connection.needs_rollback or not connection.is_usable():  # the database is away, and that is not its fault
+            raise
+        return NotCommitted(error)
+    return None
 
 
 def held_fences(units: Sequence[Unit]) -> dict[int, int]:
@@ -338,6 +370,10 @@ def _pause(execution_id: int, node: str) -> None:
     row.paused_at, row.paused_by = timezone.now(), None
     row.pause_before = [other for other in row.pause_before if other != node]
     row.save(update_fields=["paused_at", "paused_by", "pause_before"])
+
+
+def _is_taken(unit: Unit) -> bool:
+    return ExecutionLog.objects.filter(execution=unit.execution_id, seq=unit.entries[0].seq).exists()
 
 
 def _recognise(unit: Unit) -> bool | OwnershipLost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -49,6 +49,7 @@ class Kept:
     added: Data
     handle: str
     usage: Usage | None = None
+    commit: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         return f"Done(…, {self.handle!r})"
@@ -60,12 +61,19 @@ def keep(execution_id: int, incoming: Data, done: Done, mask: Mask) -> Kept:
     size, limit = len((as_json({**incoming, **output}) or "").encode()), settings.ENGINE["DATA_BYTES"]
     if size > limit:
         raise TooLarge(size, limit)
-    packed = pack(incoming, output, done.handle)
-    return Kept(with_usage(stowed(execution_id, packed), done.usage), packed["added"], done.handle, done.usage)
+    packed = pack(incoming, output, done.handle, done.instead)
+    return Kept(
+        with_usage(stowed(execution_id, packed), done.usage), packed["added"], done.handle, done.usage, done.commit
+    )
 
 
 def with_usage(packed: Data, usage: Usage | None) -> Data:
     return packed if usage is None else {**packed, "usage": asdict(usage)}
+
+
+def commit_of(outcome: Any) -> Callable[[], object] | None:
+    """What a step wants to have written together with its end."""
+    return outcome.commit if isinstance(outcome, Done | Kept) else None
 
 
 def usage_of(outcome: Any) -> Usage | None:
@@ -89,8 +97,8 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
     told = (ended.node, ended.attempt)
     incoming, handles, is_stopping = setting.incoming, setting.handles, setting.is_stopping
     match ended.outcome:
-        case Done(output=Mapping() as output, handle=handle, usage=usage) if handle in handles:
-            data = with_usage(pack(incoming, clean(dict(output)), handle), usage)
+        case Done(output=Mapping() as output, handle=handle, usage=usage, instead=instead) if handle in handles:
+            data = with_usage(pack(incoming, clean(dict(output)), handle, instead), usage)
             return Entry(Kind.COMPLETED, *told, data, ended.took_ms)
         case Kept(data=data, added=added, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, data, ended.took_ms, added=added)

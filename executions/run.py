@@ -27,11 +27,11 @@ from executions.alarm import Alarm, deadline, due, has_timed_out, next_due
 from executions.data import Ledger
 from executions.entry import Entry
 from executions.family import Families, Family
-from executions.journal import PATIENCE_S, Closing, Journal, OwnershipLost, Unit
+from executions.journal import PATIENCE_S, Closing, Journal, NotCommitted, OwnershipLost, Unit
 from executions.masks import Mask
 from executions.models import ExecutionStatus, ExecutionWait, Kind, WaitKind
 from executions.models.execution import CANCELLED_BY_USER
-from executions.outcome import Setting, WorkerLost, entry_for, keep, timed_out, usage_of
+from executions.outcome import Setting, WorkerLost, commit_of, entry_for, keep, timed_out, usage_of
 from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.tracing import current_execution
 from executions.variables import variables_of
@@ -83,6 +83,7 @@ class Run:
         self._unit = self._new_unit()
         self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
+        self._ends: list[Ended] = []  # of steps that have writes of their own to be committed with them
         self._nudged = bool(held.nudges) or self.state.started  # what was done to it before the claim
         self._is_lost = False
 
@@ -110,6 +111,7 @@ class Run:
                 await self._look()
                 self._plan()
                 await self._commit()
+                await self._commit_ends()
                 self._start_steps()
                 if self.closing is None:
                     await self._workshop.listen()
@@ -270,7 +272,7 @@ class Run:
         while self._unit.closing is None:
             moves = next_moves(self.graph, self.state, self._pause_before)
             moves = [move for move in moves if not self._is_under_way(move)]
-            if not moves or (moves == [Rest()] and (self._workshop.is_busy() or self._lingers)):
+            if not moves or (moves == [Rest()] and (self._workshop.is_busy() or self._ends or self._lingers)):
                 return
             for move in moves:
                 self._act(move)
@@ -394,6 +396,7 @@ class Run:
         attempt = self.state.nodes[node_id].attempt
         if not self._workshop.stop(node_id, attempt):  # it waits, or was noted as started and will not be
             self._to_start = [start for start in self._to_start if start.node != node_id]
+            self._ends = [ended for ended in self._ends if ended.node != node_id]
             self._unit.opened = [wait for wait in self._unit.opened if wait.node != node_id]
             self._unit.children = [order for order in self._unit.children if order.node != node_id]
             self._unit.closed.append(node_id)
@@ -429,34 +432,43 @@ class Run:
 
     def _note(self, entry: Entry) -> None:
         """Everything that is written goes through here, and all that later steps see comes of it: no secret passes."""
+        self._unit.entries.append(self._ready(entry))
+        self._apply(entry)
+
+    def _ready(self, entry: Entry) -> Entry:
         if not self._mask.is_empty and entry.added is None:  # what is large was masked in its thread
             entry.data = self._mask.data(entry.data)
         entry.seq = self.state.seq + 1
-        self._unit.entries.append(entry)
-        self._apply(entry)
+        return entry
 
     def _apply(self, entry: planner.Entry) -> None:
         self.ledger.apply(entry, self.state)
         self.state.apply(entry)
 
     def _note_outcome(self, ended: Ended) -> None:
-        node = self.state.nodes[ended.node]
-        setting = Setting(
-            node=self.graph.nodes[ended.node],
-            incoming=self.ledger.incoming[ended.node],
-            handles=self.blueprint.handles(ended.node),
-            policy=self.blueprint.policy(ended.node),
-            failures=node.failures,
-            is_stopping=self.state.is_stopping,
-            mask=self._mask,
-        )
+        if commit_of(ended.outcome):
+            self._ends.append(ended)
+            return
         if isinstance(ended.outcome, Each) and not ended.outcome.items:
             self._note(
                 Entry(Kind.WAITED, ended.node, ended.attempt, {"kind": WaitKind.CHILD, "until": None, "each": 0})
             )
             self._resume(ended.node, {"items": [], "failed": [], "count": 0})
             return
-        entry = entry_for(ended, setting)
+        self._note_end(ended, entry_for(ended, self._setting(ended)))
+
+    def _setting(self, ended: Ended) -> Setting:
+        return Setting(
+            node=self.graph.nodes[ended.node],
+            incoming=self.ledger.incoming[ended.node],
+            handles=self.blueprint.handles(ended.node),
+            policy=self.blueprint.policy(ended.node),
+            failures=self.state.nodes[ended.node].failures,
+            is_stopping=self.state.is_stopping,
+            mask=self._mask,
+        )
+
+    def _note_end(self, ended: Ended, entry: Entry) -> None:
         self._note(entry)
         if usage := usage_of(ended.outcome):
             self._unit.usages.append(budget.row(self.execution_id, self._held.root_id, ended, usage))
@@ -493,6 +505,30 @@ class Run:
         await self.host.journal.commit(unit)
         self._settle(unit)
 
+    async def _commit_ends(self) -> None:
+        """Each in a unit of its own: nothing may be planned upon an end before its step's own writes are made."""
+        while self._ends and self.closing is None:
+            ended = self._ends.pop(0)
+            entry = entry_for(ended, self._setting(ended))
+            if entry.kind != Kind.COMPLETED:
+                self._note_end(ended, entry)
+                await self._commit()
+                continue
+            unit = self._new_unit()
+            unit.entries, unit.commit = [self._ready(entry)], commit_of(ended.outcome)
+            if usage := usage_of(ended.outcome):
+                unit.usages.append(budget.row(self.execution_id, self._held.root_id, ended, usage))
+            self._in_flight = unit
+            try:
+                await self.host.journal.commit(unit)
+            except NotCommitted as error:
+                self._in_flight = None
+                self._note_outcome(Ended(ended.node, ended.attempt, error.cause, ended.took_ms, ended.at))
+                await self._commit()
+            else:
+                self._settle(unit)
+            self._workshop.bell.set()
+
     async def _stow_output(self) -> None:
         """While the unit is still ours to be handed back."""
         closing = self._unit.closing
@@ -506,6 +542,8 @@ class Run:
     def _settle(self, unit: Unit) -> None:
         """What came of a unit that was written."""
         self._in_flight = None
+        if unit.commit:
+            self._apply(unit.entries[0])
         self.host.grew(self.execution_id)
         if unit.children or unit.woken:
             self.host.ring(unit.woken)
@@ -605,6 +643,9 @@ class Run:
         """What was handed in is written, whoever is cancelled meanwhile, and we must know what came of it."""
         if self._in_flight:
             await self.host.journal.flush()
+            if isinstance(self._in_flight.result, NotCommitted):
+                self._in_flight = None
+                return
             if isinstance(self._in_flight.result, Exception):
                 raise self._in_flight.result
             self._settle(self._in_flight)

@@ -150,7 +150,7 @@ def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], er
         is_required=info.is_required(),
         placeholder=_placeholder(info, look, default),
         choices=choices,
-        options=tuple((one, _extra(info, "words", {}).get(one, one)) for one in choices),
+        options=tuple((one, extra(info, "words", {}).get(one, one)) for one in choices),
         errors=tuple(wrong),
         rows=rows,
     )
@@ -159,13 +159,13 @@ def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], er
 def _placeholder(info: FieldInfo, look: str, default: Any) -> str:
     """The default, which an empty field means, else an example where the Config has one."""
     if default in (PydanticUndefined, None, "", []) or look in ("rows", "json", "lines", "expression"):
-        return str(_extra(info, "example", ""))
+        return str(extra(info, "example", ""))
     return f"{default}"
 
 
 def _conditional(setting: Setting, config: type[BaseModel], data: Mapping[str, Any], prefix: str) -> Setting:
     """What is wrong is always shown: nobody can mend what they do not see."""
-    when = _extra(config.model_fields[setting.name.removeprefix(prefix)], "when", None)
+    when = extra(config.model_fields[setting.name.removeprefix(prefix)], "when", None)
     if not when:
         return setting
     is_off = not setting.errors and not all(_is_now(config, data, *one) for one in when.items())
@@ -201,15 +201,15 @@ def _numbered(place: str) -> str:
     return ".".join(str(int(part) + 1) for part in place.split(".") if part.isdecimal())
 
 
-def _extra(info: FieldInfo, name: str, otherwise: Any) -> Any:
+def extra(info: FieldInfo, name: str, otherwise: Any) -> Any:
     """What a Config says of a field's form."""
-    extra = info.json_schema_extra
-    return extra.get(name, otherwise) if isinstance(extra, dict) else otherwise
+    given = info.json_schema_extra
+    return given.get(name, otherwise) if isinstance(given, dict) else otherwise
 
 
 def looks(info: FieldInfo) -> str:
     """Which form of field an annotation gets."""
-    if look := _extra(info, "look", ""):
+    if look := extra(info, "look", ""):
         return str(look)
     kind = bare(info)
     if get_origin(kind) is Literal:

@@ -121,16 +121,12 @@ class WorkflowStepError(StepstreamError):
 class AddressRefused(WorkflowStepError):
     """Steps may not connect to this address."""
 
-    code = "step.address"
-
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message, is_permanent=True)
 
 
 class AnswerTooLarge(WorkflowStepError):
     """The answer is larger than what may be read."""
-
-    code = "step.answer"
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message, is_permanent=True)

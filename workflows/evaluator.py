@@ -24,6 +24,7 @@ CONTEXT_BYTES = 1024 * 1024
 RESULT_BYTES = 1024 * 1024
 LONE = re.compile("[\ud800-\udfff]")
 MOVED = re.compile("[\U0010d800-\U0010dfff]")
+MARKS = ("{{", "{%", "{#", "}}")
 MOVE = 0x100000  # to the last private plane, and back: the engine has no word for half a character
 
 
@@ -71,6 +72,12 @@ def check(sources: Sequence[str]) -> list[Fault | None]:
     return made
 
 
+def is_plain(source: str) -> bool:
+    """Nothing but text and plain paths, which are looked up without a child where all of them are known."""
+    between = lookup.PLACE.split(source)[::2] if len(source) <= SOURCE_BYTES else ["{{"]
+    return not any(mark in part for part in between for mark in MARKS)
+
+
 def close() -> None:
     """Ends the children; the next expression starts others."""
     POOL.close()
@@ -109,9 +116,9 @@ def _value_at(source: str, context: Mapping[str, Any]) -> Any:
 
 
 def _text_of(source: str, context: Mapping[str, Any]) -> Any:
-    parts = lookup.PLACE.split(source)
-    if any(mark in part for part in parts[::2] for mark in ("{{", "{%", "{#", "}}")):
+    if not is_plain(source):
         return _NOT_YET
+    parts = lookup.PLACE.split(source)
     if any(lookup.pieces(path)[0] not in context for path in parts[1::2]):
         return _NOT_YET
     made = ""

@@ -38,9 +38,15 @@ MAY_HIDE = re.compile(r"[\[(]|(?<!\{)\{[^{%#]|\|\s*(?:" + "|".join(filters.FILTE
 HANDLES_ABSENCE = re.compile(r"\bdefault\b|\|\s*d\b|\bdefined\b|\bif\b|\bundefined\b|\{%")
 
 
+#: A tag, with its texts set aside; and a filter in it. Only compiled code knows its filters, and that it tells nobody.
+TAG = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
+TEXT = re.compile(r""""(?:\\.|[^"\\])*+"|'(?:\\.|[^'\\])*+'""", re.DOTALL)
+FILTER = re.compile(r"\|\s*([^\W\d]\w*)")
+
+
 class Fault(Exception):
-    def __init__(self, kind: str, detail: str = "") -> None:
-        self.kind, self.detail = kind, detail
+    def __init__(self, kind: str, detail: str = "", start: int | None = None) -> None:
+        self.kind, self.detail, self.start = kind, detail, start
 
 
 class Evaluator:
@@ -104,6 +110,11 @@ class Evaluator:
     def check(self, source: str) -> None:
         self.texts.add_template("checked", source)
         self.texts.remove_template("checked")
+        bare = TEXT.sub(lambda found: " " * len(found[0]), source) if "raw" not in source else ""
+        for tag in TAG.finditer(bare):
+            for name in FILTER.finditer(tag[0]):
+                if name[1] not in filters.NAMES:
+                    raise Fault("UnknownFilter", f"filter {name[1]} is unknown", tag.start() + name.start(1))
 
 
 def answers(evaluator: Evaluator, request: dict[str, Any]) -> list[Callable[[], str]]:
@@ -162,7 +173,8 @@ def _parts(value: Any) -> list[Any]:
 
 def _fault(error: Exception, source: str) -> dict[str, Any]:
     if isinstance(error, Fault):
-        return {"kind": error.kind, "detail": error.detail}
+        where = {} if error.start is None else {"start": error.start}
+        return {"kind": error.kind, "detail": error.detail, **where}
     if isinstance(error, filters.Refused):
         return {"kind": "filter", "detail": str(error), "name": error.name}
     if not isinstance(error, minijinja.TemplateError):

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 
 PIECE = 64 * 1024  # bytes that are unpacked at a time
+MEMBERS = 1_000  # of one body; a flood of empty ones would be nothing but work
 
 #: What zlib is told by the encoding: gzip has a header of its own.
 BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -17,12 +18,13 @@ class Inflate:
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         self._stream: zlib._Decompress | None = None
+        self._members = 0
         self._has_ended = True  # an empty body is none that was cut
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         """What a chunk of the body unpacks to, at most PIECE at a time."""
         while chunk:
-            stream = self._stream = self._stream or zlib.decompressobj(self._bits(chunk))
+            stream = self._stream = self._stream or self._begun(chunk)
             self._has_ended = False
             if piece := stream.decompress(chunk, PIECE):
                 yield piece
@@ -35,6 +37,12 @@ class Inflate:
         """Raises zlib.error where the body was cut."""
         if not self._has_ended:
             raise zlib.error("it ends too early")
+
+    def _begun(self, chunk: bytes) -> zlib._Decompress:
+        self._members += 1
+        if self._members > MEMBERS:
+            raise zlib.error(f"it has more than {MEMBERS:,} parts")
+        return zlib.decompressobj(self._bits(chunk))
 
     def _bits(self, chunk: bytes) -> int:
         """“deflate” comes with the header of the standard, and from some servers without any."""

@@ -7,18 +7,28 @@ every number as it is, and may hand on values of any size.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import takewhile
 from typing import Any
 
 NAMED = r"[^\W\d]\w*"
-PATH = rf"""{NAMED}(?:\s*\.\s*{NAMED}|\[\d{{1,9}}\]|\["[^"\\]*"\]|\['[^'\\]*'\])*"""
+PATH = rf"""{NAMED}(?:\s*\.\s*{NAMED}|\[-?\d{{1,9}}\]|\["[^"\\]*"\]|\['[^'\\]*'\])*"""
 WHOLE = re.compile(rf"\s*\{{\{{\s*({PATH})\s*\}}\}}\s*")
 PLACE = re.compile(rf"\{{\{{\s*({PATH})\s*\}}\}}")
-PIECE = re.compile(rf"""({NAMED})|\[(\d+)\]|\["([^"]*)"\]|\['([^']*)'\]""")
-OTHERS_AT_ONCE, LOOKED_AT, LONGEST_KEY = 8, 2_000, 60
+PIECE = re.compile(rf"""({NAMED})|\[(-?\d+)\]|\["([^"]*)"\]|\['([^']*)'\]""")
+OTHERS_AT_ONCE, LOOKED_AT, LONGEST_KEY = 8, 1_000, 60
 
 Path = list[str | int]
+Chain = tuple[str | int, ...]
+
+STRING = r""""(?:\\.|[^"\\])*+"|'(?:\\.|[^'\\])*+'"""
+LINK = rf"\s*\.\s*(?:{NAMED}|\d{{1,9}})|\s*\[\s*(?:{STRING}|-?\d{{1,9}})\s*\]"
+CHAIN = re.compile(rf"""(?<![\w."'])(?P<root>{NAMED})(?P<links>(?:{LINK})*)""", re.DOTALL)
+LINKS = re.compile(LINK, re.DOTALL)
+OPENS = re.compile(r"\{\{|\{%|\{#")
+# A string that is never closed goes to the end at once: else each of its quotes would be tried again.
+TOKENS = re.compile(r""""(?:\\.|[^"\\])*+(?:"|\Z)|'(?:\\.|[^'\\])*+(?:'|\Z)|\}\}|%\}""", re.DOTALL)
 
 
 class Absent(Exception):
@@ -34,7 +44,7 @@ def find(path: str, context: Mapping[str, Any]) -> Any:
     """The value at a path; raises Absent."""
     value: Any = context
     for piece in pieces(path):
-        if isinstance(piece, int) and isinstance(value, list) and piece < len(value):
+        if isinstance(piece, int) and isinstance(value, list) and -len(value) <= piece < len(value):
             value = value[piece]
         elif isinstance(value, Mapping) and piece in value:
             value = value[str(piece)]
@@ -48,7 +58,7 @@ def absent(path: str, context: Mapping[str, Any]) -> str:
     value: Any = context
     done: Path = []
     for piece in pieces(path):
-        if isinstance(piece, int) and isinstance(value, list) and piece < len(value):
+        if isinstance(piece, int) and isinstance(value, list) and -len(value) <= piece < len(value):
             value = value[piece]
         elif isinstance(value, Mapping) and piece in value:
             value = value[str(piece)]
@@ -108,15 +118,66 @@ def _word(value: Any) -> str:
     return {str: "a text", bool: "true or false", int: "a number", float: "a number"}.get(type(value), "a value")
 
 
+# What an expression names
+
+
+def tags(source: str) -> Iterator[str]:
+    """Each {{ … }} and {% … %}, whole, up to one that is never closed. Goes through the text but once."""
+    at = 0
+    while opened := OPENS.search(source, at):
+        if opened.group() == "{#":
+            end = source.find("#}", opened.end())
+            at = len(source) if end < 0 else end + 2
+            continue
+        closing = "}}" if opened.group() == "{{" else "%}"
+        end = next((token.end() for token in TOKENS.finditer(source, opened.end()) if token.group() == closing), -1)
+        if end < 0:
+            return
+        yield source[opened.start() : end]
+        at = end
+
+
+def chains(source: str) -> tuple[Chain, ...]:
+    """Every path in it, as far as it stands in it; more rather than less, since a text in it may look like one."""
+    return tuple({_chain(found): None for tag in tags(source) for found in CHAIN.finditer(tag)})
+
+
 def needed(sources: Sequence[str], context: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of the context that the sources can name: top-level names, and of `steps` those that are spelled out."""
-    text = "\n".join(sources)
-    words = set(re.findall(r"\w+", text))
-    made = {name: value for name, value in context.items() if name in words}
-    steps = made.get("steps")
-    if isinstance(steps, Mapping):
-        named = re.findall(rf"""\bsteps\s*(?:\.\s*({NAMED})|\[\s*"([^"\\]*)"\s*\]|\[\s*'([^'\\]*)'\s*\])""", text)
-        if len(named) == len(re.findall(r"\bsteps\b", text)):
-            ids = {one for found in named for one in found if one}
-            made["steps"] = {step: value for step, value in steps.items() if step in ids}
-    return made
+    """The part of the context that the sources name: a title out of a large answer does not take the answer along."""
+    known: dict[str, Any] = {}
+    named = {_until_index(chain) for source in sources for chain in chains(source) if chain[0] in context}
+    for names in sorted(named, key=len, reverse=True):  # the whole last, over its parts
+        _copy_along(known, context, names)
+    return known
+
+
+def _chain(found: re.Match[str]) -> Chain:
+    return (found["root"], *(_link(link.group()) for link in LINKS.finditer(found["links"])))
+
+
+def _link(text: str) -> str | int:
+    text = text.strip()
+    if text.startswith("."):
+        name = text[1:].strip()
+        return int(name) if name.isdigit() else name
+    inside = text[1:-1].strip()
+    if inside[0] not in "\"'":
+        return int(inside)
+    return re.sub(r"\\(.)", r"\1", inside[1:-1], flags=re.DOTALL)
+
+
+def _until_index(chain: Chain) -> tuple[str, ...]:
+    """A place in a list cannot be handed over without those before it."""
+    return tuple(map(str, takewhile(lambda part: isinstance(part, str), chain)))
+
+
+def _copy_along(known: dict[str, Any], context: Any, names: tuple[str, ...]) -> None:
+    *way, last = names
+    for name in way:
+        if not isinstance(context.get(name), Mapping):
+            if name in context:
+                known[name] = context[name]  # no object, though the expression takes it for one: it will be told so
+            return
+        context, known = context[name], known.setdefault(name, {})
+    if last in context:
+        known[last] = context[last]

@@ -22,6 +22,7 @@ from workflows.inflate import BITS, Inflate
 #: Requests at once in one pool. A pool looks through all of its connections again and again, so many small ones are
 #: quicker than one of 500; of these there are as many as it takes, since the engine bounds what runs at once.
 SHARE = 8
+TURN = 64  # pieces of a body, after which others have theirs: a body may come in millions of single bytes
 IDLE_SECONDS = 2.0  # not for long: the other side may close a connection just as we take it
 
 
@@ -190,7 +191,7 @@ async def _unpacked(stream: Any, encoding: str) -> AsyncIterator[bytes]:
         raise WorkflowStepError(f"The answer is packed as “{encoding[:40]}”, which was not asked for.")
     inflate = Inflate(encoding)
     try:
-        async for chunk in stream:
+        async for chunk in _bounded(stream):  # what is packed counts too: it may unpack to nothing, for ever
             for piece in inflate.pieces(chunk):
                 yield piece
         inflate.close()
@@ -199,10 +200,12 @@ async def _unpacked(stream: Any, encoding: str) -> AsyncIterator[bytes]:
 
 
 async def _bounded(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    size = 0
+    size = number = 0
     async for piece in pieces:
-        size += len(piece)
+        size, number = size + len(piece), number + 1
         _count(size)
+        if number % TURN == 0:
+            await asyncio.sleep(0)
         yield piece
 
 

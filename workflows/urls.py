@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from workflows.views import about, build, draft, expressions, home, transfer, versions
+from workflows.views import about, build, draft, expressions, home, stored, transfer, versions
 
 app_name = "workflows"
 
@@ -35,5 +35,8 @@ urlpatterns = [
     path("workflows/<int:workflow_id>/versions/<int:number>/edit/", versions.take_over, name="take-over"),
     path("workflows/import/", transfer.import_new, name="import"),
     path("workflows/<int:workflow_id>/import/", transfer.import_into, name="import-into"),
+    path("workflows/<int:workflow_id>/files/", stored.files, name="files"),
+    path("workflows/<int:workflow_id>/files/content/", stored.file, name="file"),
+    path("workflows/<int:workflow_id>/files/delete/", stored.delete_file, name="delete-file"),
     path("workflows/<int:workflow_id>/export/", transfer.export, name="export"),
 ]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -14,14 +13,15 @@ from django.db.models import Q, TextField
 from django.db.models import Value as Constant
 from django.db.models.functions import Cast, Coalesce
 
+from workflows import steps
 from workflows.errors import DefinitionError
-from workflows.graph import sketch
+from workflows.expressions import variables_named
+from workflows.graph import Graph, sketch
 from workflows.mentions import secrets_named
 from workflows.models import Secret, Variable, Workflow
 from workflows.permissions import visible_to
 
 Row = Secret | Variable
-VARIABLE = re.compile(r"""\bvars\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*["']([A-Za-z_]\w*)["'])""")
 
 
 @dataclass(slots=True)
@@ -82,16 +82,24 @@ def _candidates(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
 
 
 def _named(row: Row, texts: Iterable[str]) -> set[str]:
-    if isinstance(row, Variable):
-        return {one or other for text in texts for one, other in VARIABLE.findall(text.replace('\\"', '"'))}
-    return {name for text in texts if text for name in _secrets_in(text)}
+    """What is read out of the definitions themselves: a name may stand in any text."""
+    names_in = _variables_in if isinstance(row, Variable) else _secrets_in
+    return {name for text in texts if text for name in _names(text, names_in)}
 
 
-def _secrets_in(text: str) -> set[str]:
+def _names(text: str, names_in: Callable[[Graph], set[str]]) -> set[str]:
     try:
-        return {mention.name for mention in secrets_named(sketch(json.loads(text)))}
+        return names_in(sketch(json.loads(text)))
     except (DefinitionError, ValueError, RecursionError):
         return set()  # a draft that is too broken to be read names nothing
+
+
+def _secrets_in(graph: Graph) -> set[str]:
+    return {mention.name for mention in secrets_named(graph)}
+
+
+def _variables_in(graph: Graph) -> set[str]:
+    return {name for node in graph.nodes.values() for name in variables_named(steps.recipe_of(node).expressions)}
 
 
 def _is_meant(row: Row, workflow: dict[str, Any], taken: set[Any]) -> bool:

@@ -16,7 +16,8 @@ from executions.engine import WorkflowEngine
 from executions.models import StepUsage, WorkflowExecution
 from executions.worker import Worker
 from tests.executions.conftest import chain, entries, lines, make, node, row, run, submit, told, until, until_told
-from tests.providers import Provider, Reply, failure, providing
+from tests.providers import KEY, Provider, Reply, failure, providing
+from workflows.models import Secret
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -208,3 +209,48 @@ async def test_a_spent_budget_pauses_and_goes_on_when_it_is_resumed(provider: Pr
     await sync_to_async(WorkflowEngine().resume)(number)
     await until(number, "completed")
     assert len(provider.asked) == 2
+
+
+# Its key
+
+
+async def test_a_secret_that_a_model_says_in_pieces_is_hidden_in_log_and_data(
+    provider: Provider, engine_room: Worker, alice: User
+) -> None:
+    await sync_to_async(Secret.objects.make)(alice, "MODEL_KEY", KEY, [provider.host])
+    provider.says(Reply((f"Your key is {KEY[:9]}", f"{KEY[9:]} indeed."), hold_at=1))
+    number = await submit(chain(asking(provider, key="MODEL_KEY"), node("out", "output")), owner=alice)
+    await _until_said(number, "Your key is")
+    provider.release()
+    ended = await until(number, "completed")
+    assert provider.asked[0].key == KEY
+    kept = repr([(entry.kind, entry.data) for entry in await entries(number)]) + repr(ended.output_data)
+    assert KEY not in kept and KEY[:9] not in kept and "[secret MODEL_KEY]" in kept
+
+
+async def test_a_key_that_a_provider_repeats_is_hidden_in_error_and_trace(
+    provider: Provider, engine_room: Worker, alice: User, settings: Any
+) -> None:
+    await sync_to_async(Secret.objects.make)(alice, "MODEL_KEY", KEY, [provider.host])
+    provider.says(failure(401, f"Incorrect API key provided: {KEY}"))
+    number = await submit(chain(asking(provider, key="MODEL_KEY")), owner=alice)
+    await until(number, "failed")
+    assert KEY not in repr([(entry.kind, entry.data) for entry in await entries(number)])
+
+
+async def test_a_secret_that_may_not_go_to_the_server_is_not_sent(
+    provider: Provider, engine_room: Worker, alice: User
+) -> None:
+    await sync_to_async(Secret.objects.make)(alice, "MODEL_KEY", KEY, ["api.openai.com"])
+    number = await submit(chain(asking(provider, key="MODEL_KEY")), owner=alice)
+    ended = await until(number, "failed")
+    assert "MODEL_KEY" in ended.error_message and KEY not in ended.error_message and not provider.asked
+
+
+async def test_prompt_and_model_come_out_of_expressions(provider: Provider, engine_room: Worker) -> None:
+    ask = asking(provider, send_data=False)
+    ask["data"] |= {"prompt": "Greet {{ data.name }}.", "model": "openai-compatible:{{ data.model }}"}
+    number = await submit(chain(ask), {"name": "Ada", "model": "tiny"})
+    await until(number, "completed")
+    body = provider.asked[0].body
+    assert body["model"] == "tiny" and body["messages"] == [{"role": "user", "content": "Greet Ada."}]

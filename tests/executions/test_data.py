@@ -68,6 +68,10 @@ def test_equal_in_python_is_not_the_same_data(old: Any, new: Any) -> None:
     assert pack({"a": old}, {"a": new}) == {"added": {"a": new}}
 
 
+def test_an_output_in_place_of_the_data_says_so() -> None:
+    assert pack({"a": 1, "b": 2}, {"a": 1}, is_instead=True) == {"added": {}, "kept": ["a"], "instead": True}
+
+
 def test_an_empty_object_is_not_taken_for_the_data() -> None:
     assert pack({}, {"result": {}}) == {"added": {"result": {}}}
 

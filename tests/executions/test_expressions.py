@@ -106,7 +106,7 @@ async def test_a_for_each_takes_its_list_from_an_expression() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("{{ input.titel }}", ["Value: There is no “input.titel”", "“title”"]),
+        ("{{ input.titel }}", ["Value, column 4: “input.titel” is not there", "has title"]),
         ("{{ input.titel | upper }}", ["Value, column", "titel"]),
         ("a\nb {{ 1 + }}", ["Value, line 2, column"]),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import resource
 from collections import Counter
 from collections.abc import Iterator
@@ -184,3 +185,41 @@ def submitted(workflow_id: int) -> None:
     with transaction.atomic():
         for _ in range(AT_ONCE):
             WorkflowEngine().submit(workflow_id)
+
+
+async def test_expressions_say_what_is_sent(remote: Remote) -> None:
+    url = remote.on("/orders/7", as_json({}))
+    config: dict[str, Any] = {
+        "url": f"{remote.url}/orders/{{{{ input.order }}}}",
+        "method": "POST",
+        "query": "{{ input.query }}",
+        "headers": [{"name": "X-Note", "value": "{{ input.note }}"}],
+        "body": "json",
+        "content": {"lines": "{{ input.lines }}", "text": "{{ input.lines | length }} lines"},
+    }
+    given = {"order": 7, "query": {"a": [1, 2]}, "note": "hello", "lines": [{"n": 1}]}
+    await run(chain(http(**config)), given)
+    (seen,) = remote.seen
+    assert seen.target == "/orders/7?a=1&a=2" and url.endswith(seen.path)
+    assert seen.headers["x-note"] == "hello"
+    assert json.loads(seen.body) == {"lines": [{"n": 1}], "text": "1 lines"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "why"),
+    [
+        ("url", "http://169.254.169.254/", "inside this network"),
+        ("url", None, "URL must be text"),
+        ("headers", [{"name": "X", "value": "a\r\nAuthorization: b"}], "U\\+000D"),
+        ("headers", {"Host": "inside.example"}, "set by the step itself"),
+        ("query", [1], "must be a JSON object"),
+        ("timeout_s", 1e9, "at most 300 seconds"),
+    ],
+)
+async def test_what_data_makes_of_the_settings_is_checked_before_anything_is_sent(
+    remote: Remote, setting: str, value: Any, why: str
+) -> None:
+    config = {"url": remote.on("/", as_json({})), setting: "{{ input.given }}"}
+    with pytest.raises(WorkflowExecutionError, match=why):
+        await run(chain(http(**config)), {"given": value})
+    assert remote.connections == 0

@@ -119,7 +119,7 @@ def test_a_step_that_failed_still_says_what_it_got(flow: Workflow, as_alice: Cli
     assert run(flow, {"name": "Ada"}).status == "failed"
 
     assert offered(as_alice, flow)["data.name"] == "“Ada”"
-    assert "There is no “input.nobody”" in previewed(as_alice, flow, value="{{ input.nobody }}")["value"]
+    assert "“input.nobody” is not there" in previewed(as_alice, flow, value="{{ input.nobody }}")["value"]
 
 
 def test_in_a_loop_there_is_the_item_and_nothing_of_the_steps_around_it(workflow: Workflow, as_alice: Client) -> None:

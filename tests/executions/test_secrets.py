@@ -154,5 +154,5 @@ async def test_variables_are_read_once_and_stay_as_they_were_when_it_began(alice
 
 async def test_a_variable_that_is_not_there_is_named(alice: User) -> None:
     workflow = await make(chain(node("a", "test_echo", value="{{ vars.rate }}")), owner=alice)
-    with pytest.raises(WorkflowExecutionError, match=r"There is no “vars.rate”"):
+    with pytest.raises(WorkflowExecutionError, match=r"“vars.rate” is not there"):
         await bounded(WorkflowEngine().execute_workflow(workflow.pk))

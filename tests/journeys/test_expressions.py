@@ -204,7 +204,11 @@ def test_without_script_an_expression_is_previewed_when_the_form_comes_back(visi
 def test_what_is_typed_behind_a_slow_answer_stands_in_the_form_that_it_brings(page: Page, place: str) -> None:
     at(page, place, "ask")
     held: list[Route] = []
-    page.route("**/steps/ask/", lambda route: held.append(route), times=1)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/steps/ask/", hold, times=1)
     with page.expect_request("**/steps/ask/"):
         page.get_by_role("button", name="Use an expression for Send the data along").click()
     page.get_by_label("Prompt").fill("typed meanwhile")

@@ -215,9 +215,9 @@ def test_each_field_says_what_comes_of_it_and_what_that_is() -> None:
 @pytest.mark.parametrize(
     ("data", "place", "words"),
     [
-        ({"text": "{{ input.y }}"}, "text", "There is no “input.y”"),
+        ({"text": "{{ input.y }}"}, "text", "“input.y” is not there"),
         ({"text": "a\n b {{ input.x | nothing }}"}, "text", "Line 2, column"),
-        ({"extra": {"a": "{{ input.x }}", "b": "{{ input.y }}"}}, "extra", "There is no “input.y”"),
+        ({"extra": {"a": "{{ input.x }}", "b": "{{ input.y }}"}}, "extra", "“input.y” is not there"),
         ({"whole": "{{ steps.fetch.output.title }}"}, "whole", "How many must be a whole number; it is “News”."),
         ({"whole": "{{ input.x - 9 }}"}, "whole", "How many must be at least 0; it is -6."),
         ({"items": [{"way": "{{ input.x }}"}]}, "items.0.way", "must be one of"),

@@ -281,6 +281,34 @@ def test_syntax_is_checked_without_data() -> None:
     assert found[5].line == 2
 
 
+@pytest.mark.parametrize(
+    ("source", "column"),
+    [("{{ a | uper }}", 8), ("it's {{ a | map('x') | uper }}", None), ("{% if a|uper %}{% endif %}", 9)],
+)
+def test_a_filter_that_is_not_there_is_found_without_data(source: str, column: int | None) -> None:
+    (fault,) = evaluator.check([source])
+    if column is None:  # the apostrophe outside reads as the beginning of a text: nothing is said rather than wrong
+        assert fault is None or "uper" in fault.message
+    else:
+        assert fault is not None
+        assert "There is no filter “uper”. There is upper" in fault.message
+        assert (fault.line, fault.column) == (1, column)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ a | default('x | uper') }}",
+        "a | uper",
+        "{% raw %}{{ a | uper }}{% endraw %}",
+        '{{ "a" | upper | e }}',
+        "{{ a }} |uper",
+    ],
+)
+def test_what_only_looks_like_a_filter_is_none(source: str) -> None:
+    assert evaluator.check([source]) == [None]
+
+
 # Limits
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows import evaluator, expressions
+from workflows import evaluator, expressions, lookup
 from workflows.expressions import Expression, ExpressionError, found_in, resolved
 
 SCOPE: dict[str, Any] = {
@@ -91,12 +91,12 @@ def test_a_setting_that_is_literal_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("{{ input.amuont }}", ["“input.amuont”", "“amount”"]),
-        ("{{ steps.fetch.output.titel }}", ["“steps.fetch.output.titel”", "“title”"]),
-        ("{{ input.items[5] }}", ["“input.items[5]”", "a list of 2"]),
+        ("{{ input.amuont }}", ["“input.amuont” is not there", "input has amount"]),
+        ("{{ steps.fetch.output.titel }}", ["“steps.fetch.output.titel” is not there", "has title, rows"]),
+        ("{{ input.items[5] }}", ["“input.items[5]”", "a list with 2 items"]),
         ("{{ input.none.x }}", ["“input.none.x”", "null"]),
         ("{{ input.amount.x }}", ["“input.amount.x”"]),
-        ("{{ steps.gone.output }}", ["“steps.gone”", "“fetch”"]),
+        ("{{ steps.gone.output }}", ["steps.gone", "has fetch"]),
         ("{{ input.amuont + 1 }}", ["amuont"]),
         ("{{ inptu.amount + 1 }}", ["inptu"]),
         ("{{ input.amount + }}", ["column"]),
@@ -134,9 +134,8 @@ def test_only_what_is_named_goes_to_the_evaluator() -> None:
     scope = {**SCOPE, "steps": {"fetch": {"output": large}}}
 
     assert worked_out("{{ steps.fetch.output.title | upper }}", scope) == "T"
-    assert expressions.known_to(found_in({"v": "{{ steps.fetch.output.title | upper }}"}), scope) == {
-        "steps": {"fetch": {"output": {"title": "t"}}}
-    }
+    known = lookup.needed(["{{ steps.fetch.output.title | upper }}"], scope)
+    assert known == {"steps": {"fetch": {"output": {"title": "t"}}}}
     assert "1 MiB" in refused("{{ steps.fetch.output | length }}", scope).message
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db.models import ProtectedError
 
 from workflows import key_check, key_file, rotation
 from workflows.errors import VaultError
@@ -225,3 +226,20 @@ def test_what_needs_another_key_counts_as_under_way(file: Path, alice: User) -> 
     assert not rotation.is_under_way(keys)
     key_file.write(file, [NEW, *keys.keys])
     assert rotation.is_under_way(vault())
+
+
+def test_of_two_who_replace_a_value_at_once_the_last_counts_and_it_can_be_read(alice: User, bob: User) -> None:
+    secrets_of(alice)
+    first, second = Secret.objects.get(), Secret.objects.get()
+    first.replace("of the first", alice)
+    second.replace("of the second", bob)
+    kept = Secret.objects.get()
+    assert (kept.reveal(), kept.version, kept.updated_by) == ("of the second", 3, bob)
+    assert second.reveal() == "of the second"
+
+
+def test_a_person_who_has_secrets_cannot_be_deleted_with_them(alice: User) -> None:
+    secrets_of(alice)
+    with pytest.raises(ProtectedError):
+        alice.delete()
+    assert values() == ["value 0"]

@@ -186,6 +186,21 @@ def test_used_by_of_variables_reads_expressions(alice: User, owner: User, workfl
     assert names(other, alice) == (["Chain"], 0)
 
 
+def test_a_variable_that_is_not_there_is_a_warning(alice: User, charlie: User, workflow: Workflow) -> None:
+    text = "{{ vars.LIMIT }} of {{ vars['OTHER'] }} and vars.WORDS"
+    Variable.objects.make(charlie, "OTHER", 1)
+
+    def told() -> list[tuple[str, str | None, str]]:
+        found = definition_problems(definition("", text=text), workflow)
+        return [(one.level, one.field, one.message[-60:]) for one in found if one.code == "step.variable"]
+
+    assert [(level, field) for level, field, _ in told()] == [("warning", "text")] * 2
+    Variable.objects.make(None, "OTHER", 1)
+    Variable.objects.make(alice, "LIMIT", 1)
+    assert told() == []
+    workflow.publish(definition("", text=text))
+
+
 def test_a_broken_draft_names_nothing_and_breaks_nothing(alice: User, workflow: Workflow) -> None:
     secret = keep(alice)
     workflow.keep_draft({"nodes": [{"id": "KEY"}, "KEY"], "edges": [{"source": "KEY", "target": "x"}]})

@@ -317,6 +317,9 @@ class TestEveryKind:
         "file": {"operation": "list"},
         "email": {"to": "ada@example.org"},
         "sql": {"database": "shop", "sql": "SELECT 1 AS one"},
+        "list": {"items": [2, 1], "operations": [{"do": "sort"}]},
+        "convert": {"do": "json_write", "value": "a"},
+        "code": {"source": "return {...data};"},
     }
 
     @pytest.fixture(autouse=True)

@@ -36,6 +36,11 @@ class Answer:
     took_ms: int = 0
 
     @property
+    def line(self) -> str:
+        """“200 OK”."""
+        return f"{self.status} {self.reason[:60]}".strip()
+
+    @property
     def content_type(self) -> str:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
@@ -68,7 +73,7 @@ class Answer:
     @property
     def file_name(self) -> str:
         """As the other side calls it, or as its address ends; nothing in it leads into another folder."""
-        said = self.headers.get("content-disposition", "")
+        said = self.headers.get("content-disposition", "")[:1_000]
         if found := FILE_NAME_UTF8.search(said):
             named = unquote(found[1])
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
@@ -23,14 +24,16 @@ UNDONE = frozenset((408, 425, 429, 503))
 LASTING = frozenset((501, 505, 511))  # of the 5xx: they stay as they are
 MOST_RETRY_AFTER_S = 86_400.0
 MESSAGE, BODY = 300, 2_000  # characters
-TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
+READ = 64 * 1024  # bytes in which a reason is looked for
+TITLE = re.compile(r"<(title|h1)\b[^>]{0,200}>(.{0,500}?)</\1", re.IGNORECASE | re.DOTALL)  # bounded: it is not ours
 TAG = re.compile(r"<[^>]*>")
 
 
 def of_status(answer: Answer, sending: Sending, may_repeat: bool) -> WorkflowStepError:
     """The status is none of those that were expected."""
+    answer = replace(answer, body=answer.body[:READ])
     request, url = sending.request, in_short(answer.url, sending.request.hidden)
-    text = f"{request.method} {url} answered {_status(answer)}"
+    text = f"{request.method} {url} answered {answer.line}"
     told = message_of(answer) or _onward(answer, request.hidden)
     text = f"{text}: {told}" if told else f"{text}."
     passes = answer.status in UNDONE or answer.status == 423 or (answer.status >= 500 and answer.status not in LASTING)
@@ -58,8 +61,9 @@ def of_error(error: Exception, sending: Sending, within_s: float, may_repeat: bo
 def of_body(error: InputError, answer: Answer, sending: Sending, may_repeat: bool) -> WorkflowStepError:
     """It was to be JSON, and is not."""
     what = f"“{answer.content_type}”" if answer.content_type else "no content type"
-    text = f"{sending.request.shown} answered {_status(answer)} with {what}, and not with JSON: {error.message}"
-    details = {"status": answer.status, "body": _shown(answer)}
+    answer = replace(answer, body=answer.body[:READ])
+    text = f"{sending.request.shown} answered {answer.line} with {what}, and not with JSON: {error.message}"
+    details = {"status": answer.status, "body": answer.text[:BODY]}
     return WorkflowStepError(text, details, is_permanent=not may_repeat)
 
 
@@ -88,7 +92,7 @@ def message_of(answer: Answer) -> str:
 
 def retry_after_s(headers: dict[str, str]) -> float | None:
     """Seconds, from “120” or from a date; None where it says none that can be read. A day at the most."""
-    given = headers.get("retry-after", "").strip()
+    given = headers.get("retry-after", "")[:100].strip()
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", given):
         return min(float(given), MOST_RETRY_AFTER_S)
     at = _moment(given)
@@ -147,10 +151,6 @@ def _onward(answer: Answer, hidden: str) -> str:
     """Where it would have gone on, had it been followed."""
     location = answer.headers.get("location") if 300 <= answer.status < 400 else None
     return f"it sends on to {in_short(location, hidden)}" if location else ""
-
-
-def _status(answer: Answer) -> str:
-    return f"{answer.status} {answer.reason[:60]}".strip()
 
 
 def _not_again(method: str) -> str:

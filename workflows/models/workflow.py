@@ -22,6 +22,7 @@ from workflows.people import unknown_names
 from workflows.secret_problems import unusable_secrets
 from workflows.splices import Change, Definition, apply
 from workflows.values import copied, require
+from workflows.variable_problems import unknown_variables
 
 
 class Priority(models.IntegerChoices):
@@ -288,5 +289,7 @@ def definition_problems(definition: Any, workflow: Workflow | None = None) -> li
     if problems := check(definition):
         return problems
     graph = parse(definition)
-    found = [*steps.problems(graph), *(unusable_secrets(graph, workflow) if workflow else []), *unknown_names(graph)]
+    found = [*steps.problems(graph), *unknown_names(graph)]
+    if workflow:
+        found += [*unusable_secrets(graph, workflow), *unknown_variables(graph, workflow)]
     return sorted(found, key=lambda problem: problem.level)

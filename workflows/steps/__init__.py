@@ -49,6 +49,7 @@ from workflows.steps.switch import Switch
 log = logging.getLogger(__name__)
 
 AnyStep = Step[Any]
+GROUP = "stepstream.steps"  # the entry points by which packages bring kinds
 
 _kinds: dict[str, type[AnyStep]] = {}
 
@@ -241,7 +242,7 @@ def _handle_problems(node: Node, graph: Graph) -> Iterable[Problem]:
 
 @cache
 def _load_packages() -> None:
-    for entry in entry_points(group="stepstream.steps"):
+    for entry in entry_points(group=GROUP):
         try:
             register(entry.load())
         except Exception:

@@ -144,7 +144,8 @@ class AI(base.Step[Config]):
             {"prompt": "Read these fields out of the data.", "output_schema": ORDER, "temperature": 0},
         ),
     )
-    group, gives = "Reach out", '`{"ai_response", "processed_data"}`'
+    group, page = "Reach out", "ai.md"
+    gives = '`{"ai_response", "processed_data"}`, and `ai_output` where `output_schema` is set'
     example = {"prompt": "Sum it up in one sentence."}
     Config = Config
 

@@ -32,11 +32,20 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step ended. `output` is a JSON object; it leaves by `handle`. `usage`: what it spent, where it did."""
+    """The step ended. `output` is a JSON object; it leaves by `handle`. `usage`: what it spent, where it did.
+
+    It merges over the step's data for those who follow; `instead`: they see it in place of that data.
+
+    `commit`: short writes by Django's ORM to the default database, made in the very transaction that records this end:
+    both are there, or neither is, whatever is killed. It may be called again where that transaction was rolled back.
+    What it raises fails the step.
+    """
 
     output: Mapping[str, Any] = field(default_factory=dict)
     handle: str = OUT
     usage: Usage | None = None
+    commit: Callable[[], object] | None = field(default=None, repr=False)
+    instead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from workflows import coder, jail
 from workflows.errors import WorkflowStepError
 from workflows.steps import base
 from workflows.steps.due import SaveAs
+from workflows.words import count
 
 LEVELS: Mapping[str, Literal["debug", "info", "warning", "error"]] = {
     "debug": "debug",
@@ -81,11 +82,21 @@ class Code(base.Step[Config]):
             self.config.timeout_s,
             lambda level, text: ctx.log(text, LEVELS.get(level, "info")),
         )
+        if end.how in ("done", "nothing"):
+            ctx.log(_returned(end))
         if end.how == "done":
             return base.Done(end.value if isinstance(end.value, dict) else {**ctx.data, self.config.save_as: end.value})
         if end.how == "nothing":
             return base.Done(ctx.data)
         raise _error(end, self.config)
+
+
+def _returned(end: coder.End) -> str:
+    if end.how == "nothing":
+        return "Returned nothing: the data goes on"
+    if isinstance(end.value, dict):
+        return f"Returned an object with {count(len(end.value), 'field')}"
+    return f"Returned a list of {count(len(end.value), 'item')}" if isinstance(end.value, list) else "Returned a value"
 
 
 def _given(ctx: base.StepContext) -> str:

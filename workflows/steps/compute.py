@@ -42,8 +42,15 @@ def _preset(label: str, **row: Any) -> base.Preset:
 
 class Compute(base.Step[Config]):
     kind, label, icon = "compute", "Dates, texts, hashes", "calendar"
+    group, page, gives = "Data", "transform.md", "the data, changed"
     help = "Works out dates, texts, numbers, hashes and signatures."
     start = {"calculations": [{}]}
+    example = {
+        "calculations": [
+            {"do": "slug", "field": "text", "save_as": "address"},
+            {"do": "date_shift", "value": "{{ now }}", "amount": 14, "unit": "days", "save_as": "due"},
+        ]
+    }
     presets = (
         _preset("Date and time", do="date_shift"),
         _preset("Extract by a pattern", do="extract", find=r"\d+"),

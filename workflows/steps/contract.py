@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
@@ -18,12 +18,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from workflows import config
-from workflows.graph import ERROR, parse
-from workflows.steps import AnyStep, config_errors, kinds, problems
+from workflows.graph import ERROR, Node, parse
+from workflows.steps import AnyStep, config_errors, kinds, problems, recipe_of
 from workflows.templatetags.words import STEP_ICONS
 
 DATA = {"text": "Good morning", "items": ["a", "b"], "number": 7}
 EXPRESSION = "{{ input.text }}"
+NOW = "2026-11-24T12:00:00Z"
+PROBE = "CONTRACT_PROBE"  # the name of a secret
 LONG = 1_000_000  # characters that no setting may have
 SECRET = re.compile(r"(^|_)(password|passwd|passphrase|secret|token|api_?key|credentials?)$")
 JARGON = re.compile(r"Input should|validation error|value_error|type=|pydantic|NoneType|dict_type|<class")
@@ -36,17 +38,28 @@ ODD: tuple[Any, ...] = (None, True, -1e12, 0.5, "", "nonsense", "ü\n\u2028", "x
 class Sample:
     """One kind, with settings with which it runs on `data` to an outcome: its `example` where none are given.
 
-    `long`: settings with which it goes on until it is stopped, where it has such.
+    `files`: what stands in the workflow's area before. `secret`: settings that name the secret CONTRACT_PROBE; else
+    its example does, wherever its own fields are for secrets. `long`: settings with which it goes on until it is
+    stopped, where it has such, and `until` waits for the moment at which it is in the midst of that.
     """
 
     kind: type[AnyStep]
     settings: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=lambda: dict(DATA))
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    secret: Mapping[str, Any] = field(default_factory=dict)
     long: Mapping[str, Any] = field(default_factory=dict)
+    until: Callable[[], Awaitable[object]] | None = None
 
     @property
     def given(self) -> dict[str, Any]:
         return dict(self.settings or self.kind.example or self.kind.start)
+
+    @property
+    def given_with_secret(self) -> dict[str, Any]:
+        """Empty where it knows no secrets."""
+        own = [name for name, info in self.kind.Config.model_fields.items() if config.looks(info) == "secret"]
+        return dict(self.secret) or ({**self.given, **dict.fromkeys(own, PROBE)} if own else {})
 
 
 Promise = Callable[[Sample], Iterable[str]]
@@ -92,7 +105,8 @@ def it_says_what_it_is(sample: Sample) -> Iterator[str]:
 @promise
 def every_setting_is_explained(sample: Sample) -> Iterator[str]:
     for place, info in fields_of(sample.kind.Config):
-        if config.looks(info) != "hidden" and not (info.description or "").strip():
+        said = info.description or ("." in place and info.title)  # in a row, a title may say it all
+        if config.looks(info) != "hidden" and not said:
             yield f"“{place}” needs a description: it stands below the field, and in the manual."
         if SECRET.search(place.rpartition(".")[2]) and config.looks(info) != "secret":
             yield f"“{place}” would hold a secret in the definition: declare it as SecretName."
@@ -146,8 +160,7 @@ def a_definition_keeps_its_meaning(sample: Sample) -> Iterator[str]:
     for given in (sample.given, sample.long):
         if not given:
             continue
-        once = sample.kind.Config.model_validate(sample.kind.upgrade(dict(given)))
-        again = sample.kind.Config.model_validate(json.loads(json.dumps({**given, "mine": 1})))
+        once, again = _made(sample, given), _made(sample, json.loads(json.dumps({**given, "mine": 1})))
         if once != again:
             yield f"Its settings mean something else after a round through JSON: {given}."
         dumped = once.model_dump(mode="json", by_alias=True)
@@ -177,10 +190,12 @@ def wrong_settings_are_told_at_their_field(sample: Sample) -> Iterator[str]:
 @promise
 def expressions_pass_publishing(sample: Sample) -> Iterator[str]:
     """Wherever {{ }} means something, only the run can know the value; a secret's name is never an expression."""
+    before = published(sample.given, sample.kind)
     for name, info in sample.kind.Config.model_fields.items():
         if name in sample.kind.literal or config.looks(info) == "hidden":
             continue
         told = published({**sample.given, name: EXPRESSION}, sample.kind)
+        told = [text for text in told if text not in before]
         if config.looks(info) == "secret":
             if not told:
                 yield f"“{name}” is the name of a secret, and lets an expression choose it."
@@ -191,6 +206,7 @@ def expressions_pass_publishing(sample: Sample) -> Iterator[str]:
 PROMISES: tuple[Promise, ...] = (
     *(it_says_what_it_is, every_setting_is_explained, it_has_an_example, it_has_ways_out, it_declares_its_effects),
     *(the_form_loses_nothing, a_definition_keeps_its_meaning, wrong_settings_are_told_at_their_field),
+    expressions_pass_publishing,
 )
 
 
@@ -249,6 +265,13 @@ def _badly_told(kind: type[AnyStep], errors: list[tuple[str, str]]) -> Iterator[
             yield f"“{text}” does not name “{called(place, info)}”."
         if JARGON.search(text) or not text.endswith(".") or len(text) > 500:
             yield f"“{text[:200]}” is no plain, short sentence."
+
+
+def _made(sample: Sample, given: Mapping[str, Any]) -> BaseModel:
+    """Its Config, with expressions worked out on the sample's data."""
+    scope = {"input": sample.data, "data": sample.data, "steps": {}, "vars": {}, "now": NOW, "execution": {"id": 1}}
+    config_of: BaseModel = recipe_of(Node("a", sample.kind.kind, dict(given))).made(scope, "").config
+    return config_of
 
 
 def _takes_anything(info: FieldInfo) -> bool:

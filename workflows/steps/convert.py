@@ -14,13 +14,14 @@ from workflows.steps.due import SaveAs
 from workflows.transform import formats
 from workflows.transform.bytes import ENCODINGS, Encoding
 from workflows.transform.formats import DO, FILE_ONLY, Do, Options, converted
-from workflows.transform.markup import NAME, Selected, require_selector
+from workflows.transform.markup import NAME, SELECTOR, Selected, require_selector
 from workflows.transform.places import AnyPlace
 from workflows.transform.source import at
 from workflows.transform.tables import Delimiter, Ragged
 from workflows.transform.thread import Stop, in_thread
 from workflows.transform.wrong import setting
 
+LONGEST = 900_000
 TABLES = ["csv_read", "csv_write", "xlsx_read", "xlsx_write"]
 TEXTS = [
     *("json_read", "jsonl_read", "csv_read", "xml_read", "html_read", "html_text", "html_markdown", "markdown_html"),
@@ -49,6 +50,7 @@ class Config(base.Config):
     each: str = Field(
         "",
         title="For each element",
+        max_length=SELECTOR,
         description="A CSS selector, such as .product: gives a list with the fields of each. Empty: of the page.",
         json_schema_extra=_when("html_read", example=".product"),
     )
@@ -62,6 +64,7 @@ class Config(base.Config):
     delimiter: Delimiter = Field(
         "auto",
         title="Between columns",
+        description="Such as a semicolon.",
         json_schema_extra=_when(
             "csv_read",
             "csv_write",
@@ -74,10 +77,16 @@ class Config(base.Config):
             },
         ),
     )
-    header: bool = Field(True, title="The first row has the names of the columns", json_schema_extra=_when(*TABLES))
+    header: bool = Field(
+        True,
+        title="The first row has the names of the columns",
+        description="Else they are called column_1, column_2 and so on.",
+        json_schema_extra=_when(*TABLES),
+    )
     ragged: Ragged = Field(
         "fill",
         title="Rows with other numbers of columns",
+        description="Missing cells are null; further ones are called column_5.",
         json_schema_extra=_when("csv_read", words={"fill": "are taken as far as they go", "fail": "stop the step"}),
     )
     numbers: bool = Field(
@@ -107,20 +116,38 @@ class Config(base.Config):
         json_schema_extra=_when("xlsx_read", "xlsx_write", example="Orders"),
     )
     root: str = Field(
-        "root", title="Outermost element", description="Such as orders.", json_schema_extra=_when("xml_write")
+        "root",
+        max_length=100,
+        title="Outermost element",
+        description="Such as orders.",
+        json_schema_extra=_when("xml_write"),
     )
-    pretty: bool = Field(False, title="On several lines, for people", json_schema_extra=_when("json_write"))
-    encoding: Encoding = Field("auto", title="Encoding of the file", json_schema_extra=_when(*TEXTS, words=ENCODINGS))
+    pretty: bool = Field(
+        False, title="On several lines, for people", description="Else on one.", json_schema_extra=_when("json_write")
+    )
+    encoding: Encoding = Field(
+        "auto",
+        title="Encoding of the file",
+        description="For files, such as UTF-8.",
+        json_schema_extra=_when(*TEXTS, words=ENCODINGS),
+    )
     file: str = Field(
         "",
         title="Save as a file",
         description="Its path in the workflow's files, such as reports/orders.csv (for zip → files: a folder). "
         "Empty: the result stays in the data, where it can.",
-        max_length=500,
+        max_length=300,
         validate_default=True,
         json_schema_extra={"example": "reports/orders.csv"},
     )
     save_as: SaveAs = Field("result", description="The name that the result gets in the data.")
+
+    @field_validator("value")
+    @classmethod
+    def _long_text_stands_in_a_field(cls, value: Any) -> Any:
+        if isinstance(value, str) and len(value) > LONGEST:
+            raise setting(f"expected at most {LONGEST:,} characters; longer text is named above, by its field")
+        return value
 
     @field_validator("each")
     @classmethod
@@ -151,7 +178,9 @@ class Config(base.Config):
 
 class Convert(base.Step[Config]):
     kind, label, icon = "convert", "Read or write a format", "convert"
+    group, page, gives = "Data", "transform.md", "the data and the result, or the file that it was saved as"
     help = "Between data and JSON, CSV, spreadsheets, XML, HTML, Markdown, RSS, text lines and zip files."
+    example = {"do": "json_write", "field": "items", "save_as": "json"}
     presets = (
         base.Preset("JSON", {"do": "json_read"}),
         base.Preset("CSV", {"do": "csv_read"}),
@@ -193,12 +222,13 @@ class Convert(base.Step[Config]):
             ) from None
 
     def _source(self, ctx: base.StepContext) -> Any:
-        """A value that an expression gave counts even where it is nothing."""
-        if "value" in self.config.model_fields_set:
-            return self.config.value
-        if not self.config.field:
+        """The value counts where there is one. Without a field, also one that is nothing, as an expression may give."""
+        config = self.config
+        if config.value not in (None, "") or ("value" in config.model_fields_set and not config.field):
+            return config.value
+        if not config.field:
             raise WorkflowStepError("Name the field that is read, or give a value.", is_permanent=True)
-        return at(ctx.data, self.config.field)
+        return at(ctx.data, config.field)
 
 
 def _said(made: Any) -> str:

@@ -67,7 +67,7 @@ class Config(base.Config):
     text: str = Field("", max_length=500_000, description="What is written.")
     markdown: bool = Field(False, title="The text is Markdown", description="It is then sent as HTML as well.")
     html: str = Field(
-        "", title="HTML", max_length=1_000_000, description="Beside the text, for programs that show it, or alone."
+        "", title="HTML", max_length=500_000, description="Beside the text, for programs that show it, or alone."
     )
     attachments: Annotated[str | list[Any], AfterValidator(_attached)] = Field(
         [],
@@ -86,6 +86,7 @@ class Email(base.Step[Config]):
     help = "Sends a mail, with files of this workflow if you like."
     effects = "outside"
     start = {"to": []}
+    example = {"to": ["ada@example.org"], "subject": "Your order", "text": "It is on its way."}
     Config = Config
 
     async def run(self, ctx: base.StepContext) -> base.Done:

@@ -47,6 +47,14 @@ def _path(value: Any, info: ValidationInfo) -> Any:
     return value
 
 
+def _short(content: Any) -> Any:
+    """Of text, which is what a setting may have; a larger text is appended in parts, or stays a file."""
+    if isinstance(content, str) and len(content) > LONGEST:
+        raise ValueError(f"Content may have at most {LONGEST:,} characters; it has {len(content):,}.")
+    return content
+
+
+LONGEST = 900_000  # characters
 Path = Annotated[str | dict[str, Any], AfterValidator(_path)]
 
 
@@ -65,7 +73,7 @@ class Config(base.Config):
         description="Copy and move: the new path. A file that is there is replaced.",
         json_schema_extra={"look": "text"},
     )
-    content: Any = Field(
+    content: Annotated[Any, AfterValidator(_short)] = Field(
         "", description="Write and append: what goes into the file.", json_schema_extra={"look": "long"}
     )
     form: Literal["text", "json", "base64", "file"] = Field(
@@ -87,9 +95,10 @@ class File(base.Step[Config]):
     kind, label, icon = "file", "File", "file"
     help = "Reads, writes, lists and deletes files of this workflow's own."
     effects = "outside"
+    example = {"operation": "write", "path": "reports/today.txt", "content": "All is well."}
     Config = Config
     presets = (
-        base.Preset("Read a file", {"operation": "read"}),
+        base.Preset("Read a file", {"operation": "read", "path": "notes.txt"}),
         base.Preset("Write a file", {"operation": "write", "path": "result.json", "form": "json"}),
         base.Preset("List files", {"operation": "list"}),
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from workflows.client import check_url
 from workflows.errors import AddressRefused, InputError
@@ -23,7 +25,7 @@ from workflows.steps.secret_name import SecretName
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 LARGE = 64 * 1024  # bytes, beyond which an answer is read in a thread
-READS = frozenset(("GET", "HEAD", "OPTIONS"))
+READS = ("GET", "HEAD", "OPTIONS")  # looked up with whatever somebody has typed
 AUTH: dict[str, Any] = {
     "none": "none",
     "bearer": "bearer token",
@@ -41,8 +43,8 @@ class Pair(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: str = Field(max_length=200)
-    value: Any = Field("", json_schema_extra={"look": "text"})
+    name: str = Field(title="Name", max_length=200)
+    value: Any = Field("", title="Value", json_schema_extra={"look": "text"})
 
 
 def _pairs(given: Any) -> Any:
@@ -59,14 +61,26 @@ def _callable(url: str) -> str:
 
 
 def _checked(pairs: list[Pair]) -> list[Pair]:
-    for pair in pairs:
-        head.check(pair.name, pair.value)
+    with _told_of_the_field():
+        for pair in pairs:
+            head.check(pair.name, pair.value)
     return pairs
 
 
 def _readable(pairs: list[Pair]) -> list[Pair]:
-    head.check_all((pair.name, pair.value) for pair in pairs)
+    with _told_of_the_field():
+        head.check_all((pair.name, pair.value) for pair in pairs)
     return pairs
+
+
+@contextmanager
+def _told_of_the_field() -> Iterator[None]:
+    """A sentence about one pair gets the name of all of them: “Query: …”."""
+    try:
+        yield
+    except ValueError as error:
+        why = str(error).removesuffix(".")
+        raise PydanticCustomError("field", "{why}", {"why": why}) from None
 
 
 def _statuses(text: str) -> str:
@@ -183,8 +197,16 @@ class Config(base.Config):
 
 class Http(base.Step[Config]):
     kind, label, icon = "http", "HTTP request", "http"
-    help = "Calls another system: an API, a web page, a file."
+    help = "Calls another system: an API, a webhook, a web page, a file."
+    group, page = "Reach out", "http.md"
+    gives = 'the data and `{"response": {"status", "headers", "body", "url", "took_ms"}}`'
     effects = "outside"
+    example = {
+        "url": "https://api.example.com/orders",
+        "query": [{"name": "search", "value": "{{ input.text }}"}],
+        "answer": "json",
+        "save_as": "orders",
+    }
     literal = frozenset({"secret"})
     presets = (
         base.Preset("Get JSON", {"url": API, "answer": "json"}),
@@ -207,7 +229,7 @@ class Http(base.Step[Config]):
             answer = await sending.answer(config.timeout_s)
         except Exception as error:
             raise failure.of_error(error, sending, config.timeout_s, may_repeat) from error
-        ctx.log(f"{answer.status} {answer.reason}, {in_bytes(len(answer.body))} in {answer.took_ms:,} ms")
+        ctx.log(f"{answer.line}, {in_bytes(len(answer.body))} in {answer.took_ms:,} ms")
         if not any(answer.status in some for some in statuses.parse(config.expect)):
             raise failure.of_status(answer, sending, may_repeat)
         try:

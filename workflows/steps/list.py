@@ -51,8 +51,18 @@ def _preset(label: str, **operation: Any) -> base.Preset:
 
 class List(base.Step[Config]):
     kind, label, icon = "list", "Work on a list", "list"
+    group, page, gives = "Data", "transform.md", "the data and the new list"
     help = "Filters, sorts, groups, splits, joins and sums up a list, and removes duplicates."
     start = {"operations": [{}]}
+    example = {
+        "items": "{{ data['items'] }}",
+        "operations": [
+            {"do": "filter", "conditions": [{"path": "item", "operator": "not_equals", "value": "a"}]},
+            {"do": "sort", "keys": [{}]},
+            {"do": "limit", "size": 10},
+        ],
+        "save_as": "best",
+    }
     presets = (
         _preset("Filter", conditions=[{"path": "item", "operator": "not_empty"}]),
         _preset("Sort", do="sort", keys=[{}]),

@@ -46,8 +46,16 @@ class Config(base.Config):
 
 class Set(base.Step[Config]):
     kind, label, icon = "set", "Set fields", "edit"
+    group, page, gives = "Data", "transform.md", "the data, changed"
     help = "Sets fields to values or expressions, and renames, keeps or leaves out others."
     start = {"fields": [{}]}
+    example = {
+        "renames": [{"old": "text", "new": "greeting"}],
+        "fields": [
+            {"name": "order.total", "type": "number", "value": "12.50"},
+            {"name": "order.note", "value": "{{ data.text }}, and welcome"},
+        ],
+    }
     presets = (
         base.Preset("Rename fields", {"renames": [{"old": "old_name", "new": "new_name"}]}),
         base.Preset("Keep only some fields", {"keep": "picked", "pick": ["id"]}),
@@ -59,7 +67,8 @@ class Set(base.Step[Config]):
         if absent:
             ctx.log(f"Not in the data: {', '.join(absent)[:500]}", "warning")
         ctx.log(f"{count(len(self.config.fields), 'field')} set; the data has {count(len(made), 'field')}")
-        return base.Done(require_light(made))
+        is_less = self.config.keep != "all" or bool(self.config.drop or self.config.renames)
+        return base.Done(require_light(made), instead=is_less)
 
 
 def changed(config: Config, data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

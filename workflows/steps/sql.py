@@ -46,7 +46,8 @@ def _parameters(value: Any) -> Any:
 def _writes(value: bool, info: ValidationInfo) -> bool:
     name = info.data.get("database")
     if value and name and name not in settings.SQL_WRITABLE:
-        raise ValueError(f"Database “{name}” is open for reading only; an administrator can change that: SQL_WRITABLE.")
+        text = f"It changes data: “{name}” is open for reading only; an administrator can change that"
+        raise ValueError(f"{text} (SQL_WRITABLE).")
     return value
 
 
@@ -81,7 +82,7 @@ class SQL(base.Step[Config]):
     effects = "none"
     literal = frozenset({"sql"})
     Config = Config
-    presets = (base.Preset("Read from a database", {}), base.Preset("Write to a database", {"writes": True}))
+    example = {"database": "shop", "sql": "SELECT id, name FROM bread WHERE price > %s", "parameters": [3]}
 
     @classmethod
     def effects_of(cls, data: Mapping[str, Any]) -> base.Effects:

@@ -22,9 +22,16 @@ register = template.Library()
 STEP_ICONS = frozenset(
     {
         *("input", "output", "process", "ai", "delay", "countdown", "default", "check", "branch", "http"),
-        *("for_each", "call", "person", "link", "file", "mail", "table"),
+        *("for_each", "call", "person", "link", "file", "mail", "table", "edit", "list", "calendar", "convert"),
+        *("download", "search"),
     }
 )
+
+
+@register.filter
+def has_lines(text: object) -> bool:
+    """Whether places in it stand below each other, such as a caret below what it points at."""
+    return "\n" in str(text or "")
 
 
 @register.simple_tag

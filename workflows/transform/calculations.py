@@ -17,6 +17,7 @@ from workflows.comparison import number_of, said
 from workflows.errors import WorkflowStepError
 from workflows.spans import said as span_said
 from workflows.spans import seconds as span_seconds
+from workflows.steps.secret_name import SecretName
 from workflows.transform import dates, hashes, places, texts
 from workflows.transform.source import at
 from workflows.transform.thread import Stop
@@ -83,7 +84,7 @@ def _when(*of: str, **more: Any) -> dict[str, Any]:
 class Calculation(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    do: Do = Field("date_format", title="Do", json_schema_extra={"words": DO})
+    do: Do = Field("date_format", title="Do", description="What is worked out.", json_schema_extra={"words": DO})
     field: places.AnyPlace = Field(
         "",
         title="From the field",
@@ -115,6 +116,7 @@ class Calculation(BaseModel):
     unit: dates.Unit = Field(
         "days",
         title="Unit",
+        description="Such as days.",
         json_schema_extra=_when("date_shift", "date_between", "date_start", "date_end", words=UNITS),
     )
     until: Any = Field(
@@ -135,7 +137,7 @@ class Calculation(BaseModel):
         description=r"The text, or a pattern such as (\d+) EUR.",
         max_length=texts.LONGEST_PATTERN,
         validate_default=True,
-        json_schema_extra=_when("replace", *PATTERNS, example=r"(\d+) EUR"),
+        json_schema_extra=_when("replace", *PATTERNS, look="text", example=r"(\d+) EUR"),
     )
     by: str = Field(
         "",
@@ -144,8 +146,12 @@ class Calculation(BaseModel):
         max_length=10_000,
         json_schema_extra=_when("replace", "replace_pattern", look="text", example=r"\1 euros"),
     )
-    ignore_case: bool = Field(False, title="Capitals make no difference", json_schema_extra=_when(*PATTERNS))
-    every: bool = Field(False, title="All matches, as a list", json_schema_extra=_when("extract"))
+    ignore_case: bool = Field(
+        False, title="Capitals make no difference", description="Such as a for A.", json_schema_extra=_when(*PATTERNS)
+    )
+    every: bool = Field(
+        False, title="All matches, as a list", description="Else the first one.", json_schema_extra=_when("extract")
+    )
     separator: str = Field(
         "",
         title="Between the parts",
@@ -156,11 +162,16 @@ class Calculation(BaseModel):
     length: int = Field(
         100, ge=0, le=1_000_000, title="At most", description="Characters.", json_schema_extra=_when("truncate")
     )
-    decimals: int = Field(0, ge=0, le=15, title="Decimal places", json_schema_extra=_when("round"))
-    comma: bool = Field(False, title="With a decimal comma: 1.234,50", json_schema_extra=_when("number"))
+    decimals: int = Field(
+        0, ge=0, le=15, title="Decimal places", description="Such as 2.", json_schema_extra=_when("round")
+    )
+    comma: bool = Field(
+        False, title="With a decimal comma: 1.234,50", description="Else 1,234.50.", json_schema_extra=_when("number")
+    )
     algorithm: hashes.Algorithm = Field(
         "sha256",
         title="Method",
+        description="SHA-256 where nobody asks for another one.",
         json_schema_extra=_when(
             "hash", "sign", words={"sha256": "SHA-256", "sha512": "SHA-512", "sha1": "SHA-1", "md5": "MD5"}
         ),
@@ -168,9 +179,10 @@ class Calculation(BaseModel):
     encoding: hashes.Encoding = Field(
         "hex",
         title="Written as",
+        description="As the other side wants it.",
         json_schema_extra=_when("hash", "sign", words={"hex": "hexadecimal", "base64": "Base64"}),
     )
-    secret: str = Field(
+    secret: SecretName = Field(
         "",
         title="Secret",
         description="Its name: the key of the signature.",
@@ -190,8 +202,8 @@ class Calculation(BaseModel):
 
     @property
     def is_given(self) -> bool:
-        """An expression may have given nothing, and that is a value too."""
-        return "value" in self.model_fields_set
+        """The value counts where there is one. Without a field, also one that is nothing, as an expression may give."""
+        return self.value not in (None, "") or ("value" in self.model_fields_set and not self.field)
 
     @field_validator("pattern")
     @classmethod

@@ -65,8 +65,20 @@ class Value(BaseModel):
 class Rename(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    old: places.Place = Field("", title="From", validate_default=True, json_schema_extra={"example": "mail"})
-    new: places.Place = Field("", title="To", validate_default=True, json_schema_extra={"example": "customer.email"})
+    old: places.Place = Field(
+        "",
+        title="From",
+        description="Its name now, such as mail.",
+        validate_default=True,
+        json_schema_extra={"example": "mail"},
+    )
+    new: places.Place = Field(
+        "",
+        title="To",
+        description="Its new name, such as customer.email.",
+        validate_default=True,
+        json_schema_extra={"example": "customer.email"},
+    )
 
 
 def _once(renames: list[Rename]) -> list[Rename]:

@@ -30,8 +30,20 @@ Clash = Literal["other", "own"]
 class Match(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    own: Place = Field("", title="Field here", validate_default=True, json_schema_extra={"example": "customer_id"})
-    other: Place = Field("", title="Field there", validate_default=True, json_schema_extra={"example": "id"})
+    own: Place = Field(
+        "",
+        title="Field here",
+        description="Of the items of this list, such as customer_id.",
+        validate_default=True,
+        json_schema_extra={"example": "customer_id"},
+    )
+    other: Place = Field(
+        "",
+        title="Field there",
+        description="Of the items of the other list, such as id.",
+        validate_default=True,
+        json_schema_extra={"example": "id"},
+    )
 
 
 def joined(

@@ -54,6 +54,7 @@ class Operation(BaseModel):
     match: AllOrAny = Field(
         "all",
         title="Keep an item when",
+        description="For several conditions.",
         json_schema_extra=_when("filter", words={"all": "all conditions hold", "any": "any condition holds"}),
     )
     conditions: Annotated[list[Condition], Field(max_length=50)] = Field(
@@ -91,13 +92,24 @@ class Operation(BaseModel):
     end: Literal["first", "last"] = Field(
         "first",
         title="Keep",
+        description="From which end; of duplicates, which one.",
         json_schema_extra=_when(
             "limit", "unique", words={"first": "from the beginning (the first)", "last": "from the end (the last)"}
         ),
     )
-    renames: Renames = Field([], title="New names", validate_default=True, json_schema_extra=_when("rename"))
+    renames: Renames = Field(
+        [],
+        title="New names",
+        description="Each of a field of the items, with its value.",
+        validate_default=True,
+        json_schema_extra=_when("rename"),
+    )
     values: Annotated[list[Value], Field(max_length=MOST)] = Field(
-        [], title="Fields to set", validate_default=True, json_schema_extra=_when("set")
+        [],
+        title="Fields to set",
+        description="Each gets the same value in every item.",
+        validate_default=True,
+        json_schema_extra=_when("set"),
     )
     field: places.AnyPlace = Field(
         "",
@@ -115,6 +127,7 @@ class Operation(BaseModel):
     carry: Literal["item", "part"] = Field(
         "item",
         title="Each new item is",
+        description="Such as an order with one of its lines, or the line alone.",
         json_schema_extra=_when(
             "split", words={"item": "the old item with one part in the field", "part": "the part alone"}
         ),
@@ -132,7 +145,12 @@ class Operation(BaseModel):
         validate_default=True,
         json_schema_extra=_when("join", look="text", example="customers"),
     )
-    how: joins.How = Field("left", title="How", json_schema_extra=_when("join", words=joins.HOW))
+    how: joins.How = Field(
+        "left",
+        title="How",
+        description="Which items the new list has.",
+        json_schema_extra=_when("join", words=joins.HOW),
+    )
     on: Annotated[list[joins.Match], Field(max_length=20)] = Field(
         [],
         title="Keys",
@@ -143,6 +161,7 @@ class Operation(BaseModel):
     clash: joins.Clash = Field(
         "other",
         title="Where both have a field",
+        description="Whose value stays.",
         json_schema_extra=_when(
             "join", how=joins.MERGING, words={"other": "the other list's counts", "own": "this list's counts"}
         ),

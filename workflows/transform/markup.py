@@ -40,7 +40,13 @@ class Selected(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: Place = Field("", title="Name", validate_default=True, json_schema_extra={"example": "price"})
+    name: Place = Field(
+        "",
+        title="Name",
+        description="Of the field that it becomes, such as price.",
+        validate_default=True,
+        json_schema_extra={"example": "price"},
+    )
     selector: str = Field(
         "",
         title="CSS selector",
@@ -50,12 +56,17 @@ class Selected(BaseModel):
     take: Take = Field(
         "text",
         title="Take",
+        description="What of the element.",
         json_schema_extra={"words": {"text": "its text", "attribute": "an attribute", "html": "its HTML"}},
     )
     attribute: str = Field(
-        "href", title="Attribute", max_length=100, json_schema_extra={"when": {"take": ["attribute"]}}
+        "href",
+        title="Attribute",
+        description="Such as href, src or content.",
+        max_length=100,
+        json_schema_extra={"when": {"take": ["attribute"]}},
     )
-    every: bool = Field(False, title="All matches, as a list")
+    every: bool = Field(False, title="All matches, as a list", description="Else the first one.")
 
     @field_validator("selector")
     @classmethod

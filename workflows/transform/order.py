@@ -25,17 +25,22 @@ class SortKey(BaseModel):
     direction: Literal["up", "down"] = Field(
         "up",
         title="Direction",
+        description="Which comes first.",
         json_schema_extra={"words": {"up": "smallest first (A to Z)", "down": "largest first (Z to A)"}},
     )
     compare: As = Field(
         "auto",
         title="Compare",
+        description="Numbers, dates and text by themselves; a mixture only as text.",
         json_schema_extra={
             "words": {"auto": "as they are", "number": "as numbers", "date": "as dates", "text": "as text"}
         },
     )
     empty: Literal["last", "first"] = Field(
-        "last", title="Items without it", json_schema_extra={"words": {"last": "come last", "first": "come first"}}
+        "last",
+        title="Items without it",
+        description="Where they go.",
+        json_schema_extra={"words": {"last": "come last", "first": "come first"}},
     )
 
 

@@ -27,6 +27,7 @@ class Measure(BaseModel):
     of: Of = Field(
         "count",
         title="What",
+        description="Such as the sum of amount.",
         json_schema_extra={
             "words": {
                 "count": "how many",
@@ -55,7 +56,11 @@ class Measure(BaseModel):
         json_schema_extra={"example": "total"},
     )
     separator: str = Field(
-        ", ", title="Between them", max_length=100, json_schema_extra={"when": {"of": ["concatenate"]}}
+        ", ",
+        title="Between them",
+        description="Such as a comma.",
+        max_length=100,
+        json_schema_extra={"when": {"of": ["concatenate"]}},
     )
 
     @property

@@ -256,6 +256,55 @@ def test_an_answer_of_just_the_limit_is_read(remote: Remote, settings: Any) -> N
     assert len(call(remote.on("/", answer(b"x" * MANY, content_type="text/plain"))).response["body"]) == MANY
 
 
+def test_a_flood_of_parts_that_are_empty_is_refused(remote: Remote) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    error = call(remote.on("/", flood(head, gzip.compress(b"") * 100))).error
+    assert "more than 1,000 parts" in error.message
+    remote.until(lambda it: it.now == 0)
+
+
+def test_what_unpacks_to_nothing_for_ever_counts_as_it_came(remote: Remote, settings: Any) -> None:
+    settings.HTTP_BODY_BYTES = MANY
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n" + zlib.compress(b"")[:2]
+    empty_blocks = b"\x00\x00\x00\xff\xff" * 1_000
+    error = call(remote.on("/", flood(head, empty_blocks))).error
+    assert error.is_permanent and "HTTP_BODY_BYTES" in error.message
+
+
+def test_a_body_of_single_bytes_leaves_others_their_turn(remote: Remote) -> None:
+    body = b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    url = remote.on("/", raw(head + body, close=False))
+
+    async def beside() -> tuple[Any, int]:
+        turns, work = 0, asyncio.create_task(called(url))
+        while not work.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return work.result(), turns
+
+    done, turns = in_loop(beside)
+    assert len(done.response["body"]) == 30_000 and turns > 30_000 / 64
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/html", "<h1>" * 16_000),
+        ("text/html", "<title " * 9_000),
+        ("application/json", "[" * 60_000),
+        ("application/json", '{"message":' * 9_000),
+        ("text/plain", "\u2028" * 60_000),
+    ],
+)
+def test_looking_for_a_reason_takes_no_time_to_speak_of(remote: Remote, content_type: str, body: str) -> None:
+    """What makes careless patterns take minutes: here it ends, or the suite would not."""
+    named = "attachment; " + 'filename="' * 5_000
+    url = remote.on("/", answer(body, 500, "x" * 20_000, content_type=content_type, content_disposition=named))
+    error = call(url, timeout_s=20).error
+    assert len(error.message) < 600 and len(error.details["body"]) <= 2_000
+
+
 # Time
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -374,3 +378,10 @@ def test_its_presets_are_in_the_list_of_steps() -> None:
     labels = [preset.label for preset in kinds()["http"].presets]
     assert labels == ["Get JSON", "Post JSON", "Download a file", "GraphQL"]
     assert json.dumps([dict(preset.config) for preset in kinds()["http"].presets])
+
+
+def test_a_process_without_http_steps_does_not_load_the_library(tmp_path: Path) -> None:
+    program = "import django, sys; django.setup(); import executions.worker; print('httpx' in sys.modules)"
+    env = {**os.environ, "DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "workflowsite.settings"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -20,7 +20,6 @@ from tests.providers import KEY, PATIENCE_S, Provider, Reply, failure, providing
 from tests.workflows.steps.asking import DIALECTS, Room, address
 from tests.workflows.steps.conftest import step
 from workflows import steps
-from workflows.errors import WorkflowStepError
 from workflows.graph import Node
 from workflows.steps.base import Done, Pause, Usage
 
@@ -429,6 +428,11 @@ async def test_a_server_that_does_not_count_is_said_to(provider: Provider) -> No
     assert room.said()[-1] == "Answered: the server did not say how many tokens it used"
 
 
+async def test_blanks_around_an_answer_are_no_part_of_it(provider: Provider) -> None:
+    provider.says(Reply(("\n\n ", "billing", "\n")))
+    assert (await Room().run(**asked(provider, "openai-compatible:llama3.2"))).output["ai_response"] == "billing"
+
+
 # The budget
 
 
@@ -478,10 +482,11 @@ def test_an_address_that_may_not_be_called_is_refused_at_its_field(base_url: str
     assert field == "base_url" and reason in text and "Server address" in text
 
 
-async def test_a_name_that_leads_inside_is_refused_before_the_key_leaves(provider: Provider) -> None:
+async def test_a_name_that_leads_inside_is_asked_where_that_is_allowed(provider: Provider, settings: Any) -> None:
+    settings.HTTP_ALLOW = ["127.0.0.0/8:*", "[::1]/128:*"]
     port = provider.host.rpartition(":")[2]
     config = asked(provider, "openai-compatible:llama3.2", base_url=f"http://localhost:{port}/v1")
-    await Room().run(**config)  # allowed by HTTP_ALLOW
+    await Room().run(**config)
     assert len(provider.asked) == 1
 
 
@@ -590,5 +595,3 @@ def test_settings_survive_a_round_trip(config: dict[str, Any]) -> None:
 def test_a_broken_config_cannot_be_made() -> None:
     with pytest.raises(ValidationError):
         step("ai", model="nobody:knows")
-    with pytest.raises(WorkflowStepError):
-        asyncio.run(Room().run(model="openai-compatible:x", base_url="http://models.invalid/v1"))

@@ -29,12 +29,18 @@ def test_an_object_is_the_output_and_anything_else_gets_a_name() -> None:
     assert run("code", DATA, source="return data.a + 1")[0].output == {**DATA, "result": 2}
     assert run("code", DATA, source="return [1]", save_as="list")[0].output == {**DATA, "list": [1]}
     assert run("code", DATA, source="return null")[0].output == {**DATA, "result": None}
-    assert run("code", DATA, source="console.log(data.name)") == (steps.base.Done(DATA), ["Ada"])
+    assert run("code", DATA, source="console.log(data.name)") == (
+        steps.base.Done(DATA),
+        ["Ada", "Returned nothing: the data goes on"],
+    )
 
 
 def test_lines_have_their_level() -> None:
     _, lines = run("code", DATA, source="console.warn('careful'); console.error('bad'); console.log('fine')")
-    assert lines == ["warning: careful", "error: bad", "fine"]
+    assert lines[:-1] == ["warning: careful", "error: bad", "fine"]
+    assert run("code", DATA, source="return {a: 1}")[1] == ["Returned an object with 1 field"]
+    assert run("code", DATA, source="return [1, 2]")[1] == ["Returned a list of 2 items"]
+    assert run("code", DATA, source="return 'x'")[1] == ["Returned a value"]
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import Field, model_validator
 
+from tests.databases import named, sqlite
 from workflows import steps
 from workflows.steps import base, contract
 from workflows.steps.contract import PROMISES, Promise, Sample
 
 BUILT_IN = [kind for kind in steps.kinds().values() if kind.__module__.startswith("workflows.steps.")]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(settings: Any, tmp_path: Path) -> Iterator[None]:
+    """What the examples speak of: a database “shop”; and no mail goes out."""
+    settings.EMAIL_BACKEND, settings.SQL_DATABASES = "django.core.mail.backends.locmem.EmailBackend", ["shop"]
+    with closing(sqlite3.connect(tmp_path / "shop")) as connection:
+        connection.execute("CREATE TABLE bread (id INTEGER PRIMARY KEY, name TEXT, price REAL)")
+    with named("shop", sqlite(tmp_path / "shop")):
+        yield
 
 
 @pytest.fixture

@@ -274,7 +274,7 @@ def test_hostile_spreadsheets_are_refused(files: Folder) -> None:
     evil = with_part(book(["a"], [1]), "xl/workbook.xml", entities)
     assert "not a spreadsheet that can be read" in refused("xlsx_read", kept(files, evil), files)
     evil = with_part(book(["a"], [1]), "xl/worksheets/sheet1.xml", entities)
-    assert "EntitiesForbidden" in refused("xlsx_read", kept(files, evil), files)
+    assert "not a spreadsheet that can be read" in refused("xlsx_read", kept(files, evil), files)
     far = with_part(
         book(["a"]),
         "xl/worksheets/sheet1.xml",
@@ -511,7 +511,7 @@ def test_a_step_without_a_source_says_so() -> None:
 
 
 def test_a_value_from_an_expression_counts_also_where_it_is_nothing() -> None:
-    made = step("convert", do="json_read", value=None, field="v")
+    made = step("convert", do="json_read", value=None)
     with pytest.raises(WorkflowStepError, match="Expected text, or a file; it is nothing"):
         asyncio.run(made.run(StepContext({}, {"v": "{}"}, "a", 1, datetime.now(UTC), "1:a:0")))
 

@@ -113,7 +113,8 @@ class _Asking:
 
     def _answered(self, response: ModelResponse, text: str, value: Any = None) -> Answer:
         assert self.usage is not None
-        if not text.strip():
+        text = text.strip()  # many begin or end with a line break, which no condition should have to know
+        if not text:
             raise WorkflowStepError(f"{self.endpoint.name} answered with nothing.")
         if response.finish_reason == "length":
             self.log("The answer was cut off: it reached the most tokens that it may have.", "warning")
