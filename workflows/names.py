@@ -44,7 +44,8 @@ def groups(graph: Graph, node: Node, memory: Memory) -> list[Group]:
     """Those that have something to name."""
     known = memory.scope
     steps = known.get("steps", {})
-    nearest = [other for other in reversed(graph.order) if other in graph.before(node.id)][:GROUPS]
+    before = graph.before(node.id)
+    nearest = [other for other in reversed(graph.order) if other in before][:GROUPS]
     made = [
         Group("Came in with the data", _names(("data",), known.get("data"))),
         *(_of_step(graph.nodes[other], steps.get(other)) for other in nearest),

@@ -129,7 +129,7 @@ def inspector(
             "help": kind.help,
         },  # a class would be called by the template
         "is_known": kind.kind == node.type,
-        "settings": _settings(request, workflow, graph, node, shown or {}),
+        "settings": settings_of(request, workflow, graph, node, shown or {}),
         "failing": failing.section(node.data),
         "after": [(edge, end(graph, edge)) for edge in graph.incoming[node.id]],
         "offers": _offers(graph, node),
@@ -138,7 +138,9 @@ def inspector(
     }
 
 
-def _settings(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node, shown: Shown) -> list[config.Setting]:
+def settings_of(
+    request: HttpRequest, workflow: Workflow, graph: Graph, node: Node, shown: Shown
+) -> list[config.Setting]:
     """Some fields offer what only this person, or only this workflow, may choose."""
     kind = kind_of(node)
     errors: dict[str, list[str]] = {}

@@ -12,7 +12,7 @@ from workflows.graph import Graph, Node, sketch
 from workflows.memory import recalled
 from workflows.models import Workflow
 from workflows.names import groups
-from workflows.views.build import inspector, previews_of
+from workflows.views.build import previews_of, settings_of
 from workflows.views.draft import as_typed
 from workflows.views.record import editable, posted
 
@@ -35,7 +35,8 @@ def preview(request: HttpRequest, workflow_id: int, node_id: str) -> HttpRespons
     graph, node = _step(workflow, node_id)
     node = Node(node.id, node.type, as_typed(workflow.definition, node_id, request.POST))
     shown = previews_of(request, workflow, graph, node)
-    return render(request, "workflows/_previews.html", inspector(request, workflow, graph, node, shown))
+    settings = settings_of(request, workflow, graph, node, shown)
+    return render(request, "workflows/_previews.html", {"settings": settings})
 
 
 def _step(workflow: Workflow, node_id: str) -> tuple[Graph, Node]:
