@@ -181,6 +181,7 @@ def test_the_list_and_the_previews_fit_and_shut_nobody_out(
     at(page, place, "ask")
     least = 44 if size[0] < 720 else 24
     page.get_by_role("button", name="Use an expression for Send the data along").click()
+    expect(page.get_by_role("textbox", name="Send the data along")).to_be_visible()
     page.get_by_label("Prompt").fill("{{ data.customer }} {{ data.nothing }}")
     page.get_by_label("Instructions").fill("For {{ data.customer }}")
     expect(page.locator("#setting-prompt-preview")).to_contain_text("“data.nothing” is not there")
