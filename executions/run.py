@@ -479,6 +479,7 @@ class Run:
     def _note_end(self, ended: Ended, entry: Entry) -> None:
         self._note(entry)
         if usage := usage_of(ended.outcome):
+            usage = replace(usage, model=self._mask.text(usage.model))
             self._unit.usages.append(budget.row(self.execution_id, self._held.root_id, ended, usage))
         if isinstance(ended.outcome, Pause) and not self.state.is_stopping:
             self._pause_for_budget(ended.node, entry.data["reason"])
