@@ -133,6 +133,7 @@ class Config(base.Config):
 class AI(base.Step[Config]):
     kind, label, icon = "ai", "AI", "ai"
     help = "Asks a language model about the data. The mock needs no key."
+    also = "llm gpt claude openai anthropic chat prompt agent translate write"
     spends = True
     presets = (
         base.Preset("Summarise", {"prompt": "Summarise the data in three short sentences.", "temperature": 0.3}),

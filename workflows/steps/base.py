@@ -209,6 +209,7 @@ class Preset:
 
     label: str
     config: Mapping[str, Any]
+    also: str = ""  # as of a Step
 
 
 class Step(Generic[C]):
@@ -221,6 +222,7 @@ class Step(Generic[C]):
     label: ClassVar[str]
     icon: ClassVar[str] = "process"
     help: ClassVar[str] = ""
+    also: ClassVar[str] = ""  # other words by which people look for it: “loop iterate”
     presets: ClassVar[tuple[Preset, ...]] = ()
     handles: ClassVar[tuple[str, ...]] = (OUT,)
     start: ClassVar[Mapping[str, Any]] = {}  # the settings of a new one, as the builder adds it

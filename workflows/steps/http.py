@@ -198,6 +198,7 @@ class Config(base.Config):
 class Http(base.Step[Config]):
     kind, label, icon = "http", "HTTP request", "http"
     help = "Calls another system: an API, a webhook, a web page, a file."
+    also = "url fetch curl rest put notify slack telegram discord"
     group, page = "Reach out", "http.md"
     gives = 'the data and `{"response": {"status", "headers", "body", "url", "took_ms"}}`'
     effects = "outside"
