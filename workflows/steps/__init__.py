@@ -136,7 +136,7 @@ def way(node: Node, handle: str) -> str:
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
-        known = textwrap.shorten(", ".join(kinds()), 400, placeholder=" …")
+        known = textwrap.shorten(", ".join(kinds()), 200, placeholder=" …")
         text = f"Step “{node.label}” has the unknown type “{node.type[:80]}”. Known types: {known}."
         yield Problem("step.unknown_type", text, node.id, "type")
         return
