@@ -144,7 +144,8 @@ def it_declares_its_effects(sample: Sample) -> Iterator[str]:
 def the_form_loses_nothing(sample: Sample) -> Iterator[str]:
     """Reading an untouched form gives the very settings that it was made from, however odd, and foreign keys too."""
     foreign = {"label": "A step", "mine": {"deep": [1, None]}}
-    for given in (sample.given, sample.long, *odd_settings(sample)):
+    dynamic = ({**sample.given, name: EXPRESSION} for name in sample.kind.Config.model_fields)
+    for given in (sample.given, sample.long, *odd_settings(sample), *dynamic):
         data = {**given, **foreign}
         form = config.settings(sample.kind.Config, data, {})
         if (read := config.read(sample.kind.Config, typed(form), data)) != data:
