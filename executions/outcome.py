@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
+from executions import budget
 from executions.blobs import TooLarge
 from executions.data import Data, pack
 from executions.entry import Entry, as_json
@@ -68,7 +69,7 @@ def keep(execution_id: int, incoming: Data, done: Done, mask: Mask) -> Kept:
 
 
 def with_usage(packed: Data, usage: Usage | None) -> Data:
-    return packed if usage is None else {**packed, "usage": asdict(usage)}
+    return packed if usage is None else {**packed, "usage": asdict(budget.fitting(usage))}
 
 
 def commit_of(outcome: Any) -> Callable[[], object] | None:
@@ -79,8 +80,9 @@ def commit_of(outcome: Any) -> Callable[[], object] | None:
 def usage_of(outcome: Any) -> Usage | None:
     """What an attempt spent, whether it ended well or not: who failed after an answer has paid for it all the same."""
     if isinstance(outcome, WorkflowStepError) and isinstance(told := outcome.details.get("usage"), Mapping):
-        return Usage(**{key: value for key, value in told.items() if key in Usage.__dataclass_fields__})
-    return getattr(outcome, "usage", None) if isinstance(outcome, Done | Kept) else None
+        return budget.fitting(Usage(**{key: told[key] for key in Usage.__dataclass_fields__ if key in told}))
+    usage = outcome.usage if isinstance(outcome, Done | Kept) else None
+    return None if usage is None else budget.fitting(usage)
 
 
 def entry_for(ended: Ended, setting: Setting) -> Entry:

@@ -13,7 +13,7 @@ import logging
 import sys
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
@@ -127,10 +127,18 @@ class Run:
     # Plan
 
     async def _learn(self) -> None:
-        """The variables that expressions name, once: what they are later changes nothing about this execution."""
+        """The variables that expressions name, once: what they are later changes nothing about this execution. And the
+        secrets to hide."""
         names = self.blueprint.variables
         if names and not self.state.started:
             self._variables = await self.host.journal.patiently(variables_of, self._held.workflow_id, names)
+        if given := {name for node, name in self.blueprint.secrets if node in self.state.nodes}:
+            await self._hide_again(given)
+
+    async def _hide_again(self, names: Collection[str]) -> None:
+        """What its steps were given before it rested, or was lost: others may still give it back."""
+        for name, value in (await self.host.journal.patiently(keyring.given, self._held.workflow_id, names)).items():
+            self._mask.add(name, value)
 
     async def _take_over(self) -> None:
         """Steps that ran when their owner was lost run again, under the same idempotency key."""
@@ -471,6 +479,7 @@ class Run:
     def _note_end(self, ended: Ended, entry: Entry) -> None:
         self._note(entry)
         if usage := usage_of(ended.outcome):
+            usage = replace(usage, model=self._mask.text(usage.model))
             self._unit.usages.append(budget.row(self.execution_id, self._held.root_id, ended, usage))
         if isinstance(ended.outcome, Pause) and not self.state.is_stopping:
             self._pause_for_budget(ended.node, entry.data["reason"])
@@ -487,7 +496,13 @@ class Run:
         self._unit.opened.append(row)
         self._alarm.set(row.due_at)
         if isinstance(ended.outcome, Each | Call):
-            self._raise(Family(ended.node, ended.attempt, ended.outcome))
+            self._raise(Family(ended.node, ended.attempt, self._masked(ended.outcome)))
+
+    def _masked(self, outcome: Each | Call) -> Each | Call:
+        """What children are given is written in rows of theirs, and they were never told what to hide."""
+        if isinstance(outcome, Call):
+            return replace(outcome, given=self._mask.data(outcome.given))
+        return replace(outcome, items=self._mask.data(outcome.items), shared=self._mask.data(outcome.shared))
 
     def _raise(self, family: Family) -> None:
         self._families.add(family)
@@ -584,6 +599,7 @@ class Run:
             workflow=self._held.workflow_id,
             files=area(self._held.workflow_id),
             reveal=self._reveal,
+            hide=self._mask.hide,
             idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
         )
 

@@ -60,6 +60,7 @@ class Config(base.Config):
 class Code(base.Step[Config]):
     kind, label, icon = "code", "Code", "process"
     help = "Runs JavaScript on the data, in a sandbox without files, network and other modules."
+    also = "javascript js script function program python"
     Config = Config
     group, page, gives = "Code", "code.md", "what it returns; what is no object, in the data as `save_as` says"
     start = {"source": START}

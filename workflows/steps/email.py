@@ -84,6 +84,7 @@ class Config(base.Config):
 class Email(base.Step[Config]):
     kind, label, icon = "email", "Email", "mail"
     help = "Sends a mail, with files of this workflow if you like."
+    also = "smtp notify message newsletter"
     group, page = "Reach out", "email.md"
     gives = 'the data and `{"email": {"message_id", "recipients", "refused"}}`'
     effects = "outside"

@@ -94,13 +94,14 @@ class Config(base.Config):
 class File(base.Step[Config]):
     kind, label, icon = "file", "File", "file"
     help = "Reads, writes, lists and deletes files of this workflow's own."
+    also = "save load store disk folder append"
     group, page, gives = "Reach out", "files.md", "the data, with what came of it as `save_as` says"
     effects = "outside"
     example = {"operation": "write", "path": "notes/{{ execution.id }}.txt", "content": "{{ input.text }}"}
     Config = Config
     presets = (
-        base.Preset("Read a file", {"operation": "read", "path": "notes.txt"}),
-        base.Preset("Write a file", {"operation": "write", "path": "result.json", "form": "json"}),
+        base.Preset("Read a file", {"operation": "read", "path": "notes.txt"}, "load open"),
+        base.Preset("Write a file", {"operation": "write", "path": "result.json", "form": "json"}, "save store"),
         base.Preset("List files", {"operation": "list"}),
     )
 

@@ -198,6 +198,7 @@ class Config(base.Config):
 class Http(base.Step[Config]):
     kind, label, icon = "http", "HTTP request", "http"
     help = "Calls another system: an API, a webhook, a web page, a file."
+    also = "url fetch curl rest put notify slack telegram discord"
     group, page = "Reach out", "http.md"
     gives = 'the data and `{"response": {"status", "headers", "body", "url", "took_ms"}}`'
     effects = "outside"
@@ -259,7 +260,7 @@ class Http(base.Step[Config]):
             value = await ctx.secret(config.secret, head.host_of(url))
             headers, query = head.signed(headers, query, config.auth, config.auth_name, value)
         hidden = config.auth_name if config.auth == "query" else ""
-        return Request(config.method, head.with_query(url, query), headers, content, config.follow, hidden)
+        return Request(config.method, head.with_query(url, query), headers, content, config.follow, hidden, ctx.hide)
 
     async def _body(self, ctx: base.StepContext) -> tuple[bytes, str]:
         made = partial(body.made, self.config.body, self.config.content, ctx.files)

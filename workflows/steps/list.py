@@ -45,14 +45,15 @@ class Config(base.Config):
         return items.strip() if isinstance(items, str) else items
 
 
-def _preset(label: str, **operation: Any) -> base.Preset:
-    return base.Preset(label, {"operations": [operation]})
+def _preset(label: str, also: str = "", **operation: Any) -> base.Preset:
+    return base.Preset(label, {"operations": [operation]}, also)
 
 
 class List(base.Step[Config]):
     kind, label, icon = "list", "Work on a list", "list"
     group, page, gives = "Data", "transform.md", "the data and the new list"
     help = "Filters, sorts, groups, splits, joins and sums up a list, and removes duplicates."
+    also = "aggregate map array collection items"
     start = {"operations": [{}]}
     example = {
         "items": "{{ data['items'] }}",
@@ -64,15 +65,17 @@ class List(base.Step[Config]):
         "save_as": "best",
     }
     presets = (
-        _preset("Filter", conditions=[{"path": "item", "operator": "not_empty"}]),
-        _preset("Sort", do="sort", keys=[{}]),
-        _preset("Limit", do="limit"),
-        _preset("Remove duplicates", do="unique"),
-        _preset("Split out", do="split"),
-        _preset("Group", do="group", fields=["kind"]),
-        _preset("Summarise", do="summarise", measures=[{}]),
-        _preset("Merge lists", do="join", other="others", how="append"),
-        _preset("Batches", do="batches"),
+        _preset("Filter", "where keep only", conditions=[{"path": "item", "operator": "not_empty"}]),
+        _preset("Sort", "order", do="sort", keys=[{}]),
+        _preset("Limit", "first last top", do="limit"),
+        _preset("Remove duplicates", "unique deduplicate distinct", do="unique"),
+        _preset("Split out", "explode flatten", do="split"),
+        _preset("Group", "pivot", do="group", fields=["kind"]),
+        _preset(
+            "Summarise", "sum count average total minimum maximum summarize aggregate", do="summarise", measures=[{}]
+        ),
+        _preset("Merge lists", "join combine append union lookup", do="join", other="others", how="append"),
+        _preset("Batches", "chunk", do="batches"),
     )
     Config = Config
 

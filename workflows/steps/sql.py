@@ -79,6 +79,7 @@ class Config(base.Config):
 class SQL(base.Step[Config]):
     kind, label, icon = "sql", "SQL", "table"
     help = "Asks a database, or changes it where that is allowed."
+    also = "query select insert update table postgres postgresql mysql sqlite"
     group, page = "Reach out", "sql.md"
     gives = 'the data and `{"result": {"rows", "count", "is_cut"}}`'
     effects = "none"
