@@ -202,6 +202,9 @@ def expressions_pass_publishing(sample: Sample) -> Iterator[str]:
                 yield f"“{name}” is the name of a secret, and lets an expression choose it."
         else:
             yield from (f"“{name}” takes no expression: {text}" for text in told)
+        for inner, rows in _rows_with_one(info, sample.given.get(name)):
+            told = published({**sample.given, name: rows}, sample.kind)
+            yield from (f"“{name}.{inner}” takes no expression: {text}" for text in told if text not in before)
 
 
 PROMISES: tuple[Promise, ...] = (
@@ -244,6 +247,15 @@ def typed(form: list[config.Setting]) -> dict[str, str]:
         else:
             sent[one.name] = str(one.value)
     return sent
+
+
+def _rows_with_one(info: FieldInfo, rows: Any) -> Iterator[tuple[str, list[Any]]]:
+    """The sample's rows, each time with an expression in another field of the first one."""
+    row = config.row_of(info)
+    if row and isinstance(rows, list) and rows and isinstance(rows[0], dict):
+        for inner, about in row.model_fields.items():
+            if config.looks(about) not in ("hidden", "secret"):
+                yield inner, [{**rows[0], inner: EXPRESSION}, *rows[1:]]
 
 
 def published(given: Mapping[str, Any], kind: type[AnyStep]) -> list[str]:
