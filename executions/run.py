@@ -179,14 +179,18 @@ class Run:
             self._families.add(Family(node_id, attempt, outcome))
 
     def _fanned_out(self, node_id: str) -> Each | Call:
-        return self._made(node_id).fan_out(copied(self.ledger.incoming[node_id]))
+        return self._made_again(node_id).fan_out(copied(self.ledger.incoming[node_id]))
 
-    def _made(self, node_id: str) -> AnyStep:
+    def _made(self, node_id: str, owner: str = "") -> AnyStep:
         """The step, ready to run. Where its settings hold more than paths this waits for the evaluator."""
         recipe = self.blueprint.recipe(node_id)
         if not recipe.expressions:
             return self.blueprint.step(node_id)
-        return recipe.made(self._scope(node_id), f"workflow {self._held.workflow_id}")
+        return recipe.made(self._scope(node_id), owner or f"workflow {self._held.workflow_id}")
+
+    def _made_again(self, node_id: str) -> AnyStep:
+        """Its expressions gave their values before: what others of the workflow did since must not keep them out."""
+        return self._made(node_id, f"{self.execution_id}:{node_id}")
 
     def _scope(self, node_id: str) -> dict[str, Any]:
         """What expressions may name. The same after a crash: the clock and the variables come from the journal."""
@@ -386,7 +390,7 @@ class Run:
         is_child = self.state.nodes[node_id].waits_for == WaitKind.CHILD
         if is_child and isinstance(answer, dict) and set(answer) == {"refused"}:
             raise WorkflowStepError(answer["refused"])
-        return self._made(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
+        return self._made_again(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
 
     def _pause(self, node_id: str) -> None:
         """Before this step, as somebody asked."""

@@ -13,11 +13,13 @@ from typing import Any
 from workflows import evaluator, lookup
 from workflows.errors import WorkflowStepError
 from workflows.evaluator import Fault, Template
+from workflows.evaluator_pool import Ended
 from workflows.lookup import Chain
 from workflows.values import copied
 
 ROOTS = ("input", "data", "steps", "vars", "now", "execution")
 Place = tuple[str | int, ...]  # into the settings: ("conditions", 0, "value")
+PASSING = (Ended.BARRED.value, Ended.NO_CHILD.value)  # nothing is wrong with the expression itself
 LONGEST = evaluator.SOURCE_BYTES  # characters of one expression with the text around it
 
 
@@ -27,7 +29,8 @@ class ExpressionError(WorkflowStepError):
     def __init__(self, one: Expression, fault: Fault, name: str) -> None:
         details = {"setting": ".".join(map(str, one.place)), "line": fault.line, "column": fault.column}
         message = f"{name}{at(one.source, fault)}: {fault.message}"
-        super().__init__(message, {**details, "expression": one.source[:500]}, is_permanent=True)
+        passes = fault.message in PASSING
+        super().__init__(message, {**details, "expression": one.source[:500]}, is_permanent=not passes)
 
 
 @dataclass(frozen=True)
