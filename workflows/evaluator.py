@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from workflows import lookup
-from workflows.evaluator_pool import POOL, Ended
+from workflows.evaluator_pool import MINUTE, POOL, Ended
 from workflows.evaluator_words import SENTENCES, sentence
 from workflows.filters import Refused, text
 from workflows.values import copied
@@ -25,6 +25,7 @@ RESULT_BYTES = 1024 * 1024
 LONE = re.compile("[\ud800-\udfff]")
 MOVED = re.compile("[\U0010d800-\U0010dfff]")
 MARKS = ("{{", "{%", "{#", "}}")
+PASSES_AFTER_S = {Ended.BARRED: MINUTE, Ended.NO_CHILD: 10.0}
 MOVE = 0x100000  # to the last private plane, and back: the engine has no word for half a character
 
 
@@ -38,11 +39,15 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why there is no value, in plain words, never with values in it. `line`, `column`: from 1, within the source."""
+    """Why there is no value, in plain words, never with values in it. `line`, `column`: from 1, within the source.
+
+    `passes_after_s`: where it is not the expression's own doing, and may be otherwise then.
+    """
 
     message: str
     line: int | None = None
     column: int | None = None
+    passes_after_s: float | None = field(default=None, compare=False)
 
 
 def evaluate(templates: Sequence[Template], context: Mapping[str, Any], owner: str = "") -> list[Any]:
@@ -59,13 +64,13 @@ def evaluate(templates: Sequence[Template], context: Mapping[str, Any], owner: s
     return made
 
 
-def check(sources: Sequence[str]) -> list[Fault | None]:
-    """For each, what is wrong with its syntax, without any data."""
+def check(sources: Sequence[str], owner: str = "") -> list[Fault | None]:
+    """For each, what is wrong with its syntax, without any data. `owner`: as in evaluate()."""
     made: list[Any] = [_too_long(source) or _NOT_YET for source in sources]
     rest = [place for place, one in enumerate(made) if one is _NOT_YET]
     if rest:
         asked = [sources[place] for place in rest]
-        told = POOL.ask(lambda start: _line({"sources": asked[start:]}), len(asked), "")
+        told = POOL.ask(lambda start: _line({"sources": asked[start:]}), len(asked), owner)
         for place, one in zip(rest, told, strict=True):
             fault = _read(one, sources[place], {})
             made[place] = fault if isinstance(fault, Fault) else None
@@ -176,7 +181,7 @@ def _moved_back(line: str) -> str:
 
 def _read(told: str | Ended, source: str, context: Mapping[str, Any]) -> Any:
     if isinstance(told, Ended):
-        return Fault(told.value)
+        return Fault(told.value, passes_after_s=PASSES_AFTER_S.get(told))
     try:
         if not told.startswith("!"):
             return json.loads(told)
