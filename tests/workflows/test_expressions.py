@@ -272,7 +272,12 @@ def test_what_one_person_writes_keeps_nobody_else_from_publishing(monkeypatch: p
     """Three texts had to be stopped; whoever wrote another one has nothing to do with it."""
     asked: list[str] = []
     real = POOL.ask
-    monkeypatch.setattr(POOL, "ask", lambda request, many, owner: (asked.append(owner), real(request, many, owner))[1])
+
+    def ask(request: Any, many: int, owner: str) -> Any:
+        asked.append(owner)
+        return real(request, many, owner)
+
+    monkeypatch.setattr(POOL, "ask", ask)
     assert expressions.fault_in("{{ 1 + 47 }}") is None
     assert expressions.fault_in("{{ 1 + 48 }}") is None
     assert len(set(asked)) == 2
