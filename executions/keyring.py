@@ -14,9 +14,9 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from workflows import hosts
 from workflows.errors import VaultError, WorkflowStepError
 from workflows.models import Secret, Workflow
+from workflows.secrets import hosts
 from workflows.values import clean_text
 
 log = logging.getLogger(__name__)
