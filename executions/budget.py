@@ -12,8 +12,6 @@ from executions.models import StepUsage, WorkflowExecution
 from executions.workshop import Ended
 from workflows.steps.base import Usage
 
-MOST = 2**62
-
 
 def left(root_id: int) -> int | None:
     """Tokens; None where its workflow has no budget. May be less than nothing: an answer is as long as it is."""
@@ -29,15 +27,15 @@ def spent(root_id: int) -> int:
 
 
 def row(execution_id: int, root_id: int, ended: Ended, usage: Usage) -> StepUsage:
-    """`usage` is what a step said: it is made to fit."""
+    """`usage`: as usage_of() gives it."""
     return StepUsage(
         execution_id=execution_id,
         root_id=root_id,
         node=ended.node,
         attempt=ended.attempt,
-        model=str(usage.model)[:200],
-        input_tokens=min(max(0, int(usage.input_tokens)), MOST),
-        output_tokens=min(max(0, int(usage.output_tokens)), MOST),
+        model=usage.model,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
         cost_usd=usage.cost_usd,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,8 @@ from workflows.values import clean, clean_text
 
 MOST_MS = 2**31 - 1  # what the journal's column holds: a wait of 25 days and longer has taken so long
 TRACE_LENGTH = 20_000  # characters, its end
+MOST_TOKENS = 2**40  # of one attempt: their sum, over a million of them, is a number that both databases have
+MODEL_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,26 @@ def keep(execution_id: int, incoming: Data, done: Done, mask: Mask) -> Kept:
 
 
 def with_usage(packed: Data, usage: Usage | None) -> Data:
-    return packed if usage is None else {**packed, "usage": asdict(usage)}
+    return packed if usage is None else {**packed, "usage": asdict(fitted(usage))}
+
+
+def fitted(usage: Usage) -> Usage:
+    """A step may say anything, and another side may have told it: what is no number counts for nothing."""
+    if not isinstance(usage, Usage):
+        raise TypeError(f"usage must be a Usage, not {usage!r:.200}.")
+    cost = usage.cost_usd if _is_number(usage.cost_usd) else None
+    model = clean_text(str(usage.model))[:MODEL_LENGTH]
+    return Usage(
+        _tokens(usage.input_tokens), _tokens(usage.output_tokens), None if cost is None else float(cost), model
+    )
+
+
+def _tokens(told: Any) -> int:
+    return min(max(0, int(told)), MOST_TOKENS) if _is_number(told) else 0
+
+
+def _is_number(told: Any) -> bool:
+    return isinstance(told, int | float) and abs(told) < math.inf
 
 
 def commit_of(outcome: Any) -> Callable[[], object] | None:
@@ -79,8 +101,9 @@ def commit_of(outcome: Any) -> Callable[[], object] | None:
 def usage_of(outcome: Any) -> Usage | None:
     """What an attempt spent, whether it ended well or not: who failed after an answer has paid for it all the same."""
     if isinstance(outcome, WorkflowStepError) and isinstance(told := outcome.details.get("usage"), Mapping):
-        return Usage(**{key: value for key, value in told.items() if key in Usage.__dataclass_fields__})
-    return getattr(outcome, "usage", None) if isinstance(outcome, Done | Kept) else None
+        return fitted(Usage(**{key: value for key, value in told.items() if key in Usage.__dataclass_fields__}))
+    usage = outcome.usage if isinstance(outcome, Done | Kept) else None
+    return fitted(usage) if isinstance(usage, Usage) else None
 
 
 def entry_for(ended: Ended, setting: Setting) -> Entry:
