@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.conf import settings
 
@@ -28,7 +28,7 @@ from workflows.values import clean, clean_text
 MOST_MS = 2**31 - 1  # what the journal's column holds: a wait of 25 days and longer has taken so long
 TRACE_LENGTH = 20_000  # characters, its end
 MOST_TOKENS = 2**40  # of one attempt: their sum, over a million of them, is a number that both databases have
-MODEL_LENGTH = 200
+MOST_DOLLARS, MODEL_LENGTH = 1e12, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,16 @@ def fitted(usage: Usage) -> Usage:
     """A step may say anything, and another side may have told it: what is no number counts for nothing."""
     if not isinstance(usage, Usage):
         raise TypeError(f"usage must be a Usage, not {usage!r:.200}.")
-    cost = usage.cost_usd if _is_number(usage.cost_usd) else None
+    cost = float(usage.cost_usd) if _is_number(usage.cost_usd) and abs(usage.cost_usd) <= MOST_DOLLARS else None
     model = clean_text(str(usage.model))[:MODEL_LENGTH]
-    return Usage(
-        _tokens(usage.input_tokens), _tokens(usage.output_tokens), None if cost is None else float(cost), model
-    )
+    return Usage(_tokens(usage.input_tokens), _tokens(usage.output_tokens), cost, model)
 
 
 def _tokens(told: Any) -> int:
     return min(max(0, int(told)), MOST_TOKENS) if _is_number(told) else 0
 
 
-def _is_number(told: Any) -> bool:
+def _is_number(told: Any) -> TypeGuard[int | float]:
     return isinstance(told, int | float) and abs(told) < math.inf
 
 

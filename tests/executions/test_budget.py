@@ -132,6 +132,7 @@ ODD: list[tuple[Any, tuple[int, int, float | None, str]]] = [
     (Usage("7", None, "dear", "m\0\ud800"), (0, 0, None, "m\ufffd\ufffd")),  # type: ignore[arg-type]
     (Usage(1, 2, float("nan"), "m" * 5_000), (1, 2, None, "m" * 200)),
     (Usage(1, 2, float("-inf")), (1, 2, None, "")),
+    (Usage(1, 2, 10**400), (1, 2, None, "")),
 ]
 
 
