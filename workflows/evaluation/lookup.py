@@ -69,7 +69,7 @@ def absent(path: str, context: Mapping[str, Any]) -> str:
 
 
 def _instead(done: Path, value: Any, missed: str | int) -> str:
-    where = spelled(done) or "the top"
+    where = spelled(done) or "an expression"
     if isinstance(value, Mapping):
         if not value:
             return f"{where} is an empty object."

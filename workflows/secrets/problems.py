@@ -30,7 +30,7 @@ def unusable_secrets(graph: Graph, workflow: Workflow) -> list[Problem]:
 
 def _sentence(one: Mention, workflow: Workflow) -> str:
     field = title(one.node.type, one.field.partition(".")[0])
-    where = f"Step “{one.node.label}”: {field} names the secret “{one.name[:64]}”"
+    where = f"Step “{one.node.label}”: {field[:1].upper()}{field[1:]} names the secret “{one.name[:64]}”"
     if "{{" in one.name:
         return f"{where}, and a secret is chosen by its name alone, never by an expression."
     if workflow.owner is None:

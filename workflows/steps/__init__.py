@@ -42,7 +42,7 @@ from workflows.steps.lists import List
 from workflows.steps.output import Output
 from workflows.steps.process import Process
 from workflows.steps.recipe import Recipe, bare
-from workflows.steps.sentences import sentence, titled
+from workflows.steps.sentences import told
 from workflows.steps.sql import SQL
 from workflows.steps.switch import Switch
 
@@ -188,7 +188,7 @@ def _errors(model: type[BaseModel], given: Any) -> list[Any]:
 
 
 def _said(model: type[BaseModel], errors: Iterable[Any]) -> list[tuple[str, str]]:
-    return [(_field(item["loc"]), sentence({**item, "loc": titled(model, item["loc"])})) for item in errors]
+    return [(_field(place), sentence) for place, sentence in told(model, errors)]
 
 
 def _field(place: Iterable[Any]) -> str:

@@ -16,6 +16,12 @@ from workflows.words import count
 
 
 class Config(base.Config):
+    fields: Annotated[list[Value], Field(max_length=MOST)] = Field(
+        [],
+        title="Fields to set",
+        description="From top to bottom, after fields were renamed, kept and left out as below.",
+    )
+    renames: Renames = Field([], title="Renamed fields", description="Each under a new name, with its value.")
     keep: Literal["all", "picked", "none"] = Field(
         "all",
         title="Of what comes in, keep",
@@ -37,10 +43,6 @@ class Config(base.Config):
         description="Their names, such as password or customer.phone.",
         max_length=MOST,
         json_schema_extra={"when": {"keep": ["all"]}, "example": "customer.phone"},
-    )
-    renames: Renames = Field([], title="Renamed fields", description="Each under a new name, with its value.")
-    fields: Annotated[list[Value], Field(max_length=MOST)] = Field(
-        [], title="Fields to set", description="From top to bottom, after the fields above were renamed or left out."
     )
 
 

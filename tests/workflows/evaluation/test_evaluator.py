@@ -214,7 +214,7 @@ def test_there_is_no_clock_and_no_chance() -> None:
         ("{{ [1, input.nme] }}", "“input.nme” is not there", 1, 8),
         ("{{ {'a': input.nme} }}", "“input.nme” is not there", 1, 10),
         ("{{ input.nme | tojson }}", "“input.nme” is not there", 1, 4),
-        ("{{ nme }}", "the top has input, steps, now, vars", 1, 4),
+        ("{{ nme }}", "an expression has input, steps, now, vars", 1, 4),
         ("{{ steps.fetc.output.title }}", "steps has fetch", 1, 4),
         ("{{ steps.fetch-2.output.n }}", 'Write steps["fetch-2"]', 1, None),
         ("{{ steps.fetch.output.items[7] }}", "is a list with 3 items", 1, 4),
