@@ -183,14 +183,27 @@ def _belongs(at: str, place: str, has_rows: bool) -> bool:
     return at == place or (at.startswith(f"{place}.") and not has_rows)
 
 
+def _nearer(errors: Errors, title: str, n: int) -> Errors:
+    """Inside of a row nobody need be told which: “Fields 1, name: …” becomes “Name: …”."""
+    return {at: [_without(f"{title} {n + 1}, ", text) for text in texts] for at, texts in errors.items()}
+
+
+def _without(start: str, text: str) -> str:
+    if not text.lower().startswith(start.lower()):
+        return text
+    rest = text[len(start) :]
+    return f"{rest[:1].upper()}{rest[1:]}"
+
+
 def _rows(info: FieldInfo, place: str, value: Any, errors: Errors) -> list[Row]:
     model = _row_of(info)
     items = value if isinstance(value, list) else []
+    title = info.title or place.rpartition(".")[2].replace("_", " ")
     return [
         Row(
             f"{place}.{n}",
             _numbered(f"{place}.{n}"),
-            settings(model, item if isinstance(item, dict) else {}, errors, f"{place}.{n}."),
+            settings(model, item if isinstance(item, dict) else {}, _nearer(errors, title, n), f"{place}.{n}."),
         )
         for n, item in enumerate(items)
     ]

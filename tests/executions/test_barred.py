@@ -9,7 +9,7 @@ import pytest
 from executions.engine import WorkflowEngine
 from executions.worker import Worker
 from tests.executions.conftest import answer, become_due, chain, make, node, told, until
-from workflows.evaluator_pool import KILLS, POOL
+from workflows.evaluation.pool import KILLS, POOL
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

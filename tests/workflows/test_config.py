@@ -222,3 +222,9 @@ def test_the_picker_finds_what_begins_with_the_words_first() -> None:
     assert {choice.label for choice in choices("text")} >= {"Process"}
     assert choices("zebra") == []
     assert len(choices("")) == len(choices("  ")) >= len(kinds())
+
+
+def test_inside_of_a_row_nobody_is_told_which_row() -> None:
+    rows = looks({"items": [{}, {}]}, {"items.1.name": ["Items 2, name is required."], "items.1.many": ["Odd."]})
+    fields = rows["items"].rows[1].fields
+    assert [field.errors for field in fields[:2]] == [("Name is required.",), ("Odd.",)]

@@ -12,7 +12,7 @@ from django.conf import settings
 from pydantic import Field, ValidationInfo, field_validator
 
 from workflows.errors import AddressRefused, InputError, WorkflowStepError
-from workflows.outward import check_url
+from workflows.outgoing.addresses import check_url
 from workflows.steps import base
 from workflows.steps.language import shape
 from workflows.steps.language.endpoint import MOCK, Endpoint, endpoint, split
@@ -93,7 +93,7 @@ class Config(base.Config):
         2, ge=0, le=10, title="Ask again", description="How often, where an answer does not fit its fields."
     )
     timeout_s: float = Field(
-        120, gt=0, le=3_600, title="Time-out", description="Seconds for the whole answer, asking again included."
+        120, gt=0, le=3_600, title="Time limit", description="Seconds for the whole answer, asking again included."
     )
 
     @field_validator("output_schema", mode="before")

@@ -63,7 +63,7 @@ class Config(base.Config):
     )
     parameters: Annotated[Any, AfterValidator(_parameters)] = Field(
         None,
-        description='JSON: a list such as ["open", 10], or an object such as {"state": "open"}.',
+        description='A list such as ["open", 10], or an object such as {"state": "open"}.',
         json_schema_extra={"look": "json"},
     )
     writes: Annotated[bool, AfterValidator(_writes)] = Field(
