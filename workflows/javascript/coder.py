@@ -17,12 +17,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from workflows.jail import children as jail
 
 WARM = 2  # children that wait for work
 AT_ONCE = 4  # pieces that run in this process; the others wait for their turn
+OF_ONE = 2  # of these, for one owner: whoever writes endless loops holds up nobody else
 MEMORY = 128 * 1024 * 1024  # bytes that V8 may hold
 INPUT_BYTES = 4 * 1024 * 1024
 SPARE_S, START_S = 1.0, 30.0
@@ -117,18 +118,36 @@ def _spawned() -> jail.Child:
 
 
 WARM_ONES = Warm()
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+class Turns:
+    """Of one event loop, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._together = asyncio.Semaphore(AT_ONCE)
+        self._by_owner: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def taken(self, owner: str) -> AsyncIterator[None]:
+        own = (self._by_owner.get(owner) if owner else None) or asyncio.Semaphore(OF_ONE)
+        self._by_owner[owner] = own
+        async with own, self._together:
+            yield
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
 atexit.register(WARM_ONES.close)
 os.register_at_fork(after_in_child=WARM_ONES.renew)
 
 
-async def run(source: str, given: str, timeout_s: float, say: Say) -> End:
+async def run(source: str, given: str, timeout_s: float, say: Say, owner: str = "") -> End:
     """Runs a function body with `given`, the JSON text of {"data", "input", "now", "key"}. `say` gets level and text.
+    `owner`: whose it is, such as a workflow.
 
     Cancelled, it takes the child with it.
     """
-    turns = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
-    async with turns, _child() as child:
+    turns = _turns.setdefault(asyncio.get_running_loop(), Turns())
+    async with turns.taken(owner), _child() as child:
         if child is None:
             return End("not started")
         return await _talk(child, source, given, timeout_s, say)

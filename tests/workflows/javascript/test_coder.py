@@ -114,6 +114,28 @@ async def test_a_child_is_used_once() -> None:
     assert (await run("return typeof left"))[0].value == "undefined"
 
 
+async def test_endless_loops_of_one_workflow_leave_turns_to_others() -> None:
+    loops, began = [], 0
+
+    def count(level: str, text: str) -> None:
+        nonlocal began
+        began += 1
+
+    for _ in range(3 * coder.AT_ONCE):
+        endless = coder.run("console.log(1); for (;;) {}", GIVEN, 60, count, owner="workflow 1")
+        loops.append(asyncio.create_task(endless))
+    try:
+        while began < coder.OF_ONE:
+            await asyncio.sleep(0.01)
+        end = await asyncio.wait_for(coder.run("return 7", GIVEN, 20, lambda *_: None, owner="workflow 2"), 30)
+    finally:
+        for loop in loops:
+            loop.cancel()
+        await asyncio.wait(loops)
+
+    assert end.value == 7 and began == coder.OF_ONE
+
+
 async def test_more_pieces_than_turns_all_end() -> None:
     ends = await asyncio.gather(*(run(f"return {n}") for n in range(8)))
     assert [end.value for end, _ in ends] == list(range(8))
