@@ -13,13 +13,13 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils import timezone
 
@@ -37,6 +37,7 @@ STOP_GRACE_S = 2.0  # what a step may take to end after it was told to stop
 CANCELLED, TIMED_OUT = "cancelled", "timed out"
 LEVELS = ("debug", "info", "warning", "error")
 
+T = TypeVar("T")
 Keep = Callable[[str, Any], Awaitable[Any]]
 Fill = Callable[[StepContext], None]
 InThread = Callable[[Callable[[], Any]], Future[Any]]
@@ -189,7 +190,7 @@ class Workshop:
     async def _run(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None, is_quick: bool) -> Any:
         if fill:
             await asyncio.to_thread(fill, ctx)
-        return await self._outcome(make() if is_quick else await asyncio.to_thread(make), ctx)
+        return await self._outcome(make() if is_quick else await _made(make), ctx)
 
     async def _outcome(self, step: Step[Any], ctx: StepContext) -> Any:
         if inspect.iscoroutinefunction(step.run):
@@ -238,6 +239,14 @@ class Workshop:
     def _ring_for_lines(self) -> None:
         self._lines_timer = None
         self.bell.set()
+
+
+#: For what may wait for the evaluator, which has two children: the threads of everybody else stay free meanwhile.
+_makers = ThreadPoolExecutor(4, "make a step")
+
+
+async def _made(make: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_makers, copy_context().run, make)
 
 
 def caught(answer: Callable[[], Any]) -> Any:
