@@ -7,14 +7,16 @@ mend it and where.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
+from contextlib import suppress
 
 from django.db import DatabaseError
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from workflows import hosts
 from workflows.errors import VaultError, WorkflowStepError
 from workflows.models import Secret, Workflow
+from workflows.secrets import hosts
 from workflows.values import clean_text
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,17 @@ def reveal(workflow_id: int, name: str, host: str) -> str:
         raise _refusal(_unreadable(secret), name) from None
     _mark_used(secret)
     return value
+
+
+@sensitive_variables("values")
+def given(workflow_id: int, names: Collection[str]) -> dict[str, str]:
+    """The values of those secrets that are still there and can be read, to be hidden and for nothing else."""
+    workflow = Workflow.objects.select_related("owner", "group").only("name", "owner", "group").get(pk=workflow_id)
+    known, values = Secret.objects.filter(name__in=names).by_name(workflow), dict[str, str]()
+    for name, secret in known.items():
+        with suppress(VaultError):
+            values[name] = secret.reveal()
+    return values
 
 
 def _meant(workflow_id: int, name: str) -> Secret:

@@ -75,6 +75,12 @@ class Mask:
             return text
         return "".join(_pieces(text, _merged(spans), len(text)))
 
+    def hide(self, told: str | bytes) -> str | bytes:
+        """A text, or bytes, of which whatever is no text stays as it is."""
+        if isinstance(told, str) or not self._forms:
+            return self.text(told) if isinstance(told, str) else told
+        return self.text(told.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+
     def data(self, value: Any) -> Any:
         """The same JSON value with every text, key and number masked."""
         return self._data(value) if self._forms else value

@@ -13,7 +13,7 @@ import logging
 import sys
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
@@ -34,8 +34,9 @@ from executions.models.execution import CANCELLED_BY_USER
 from executions.outcome import Setting, WorkerLost, commit_of, entry_for, keep, timed_out, usage_of
 from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.tracing import current_execution
+from executions.turns import in_turn
 from executions.variables import variables_of
-from executions.workshop import TIMED_OUT, Ended, Line, Workshop, caught
+from executions.workshop import TIMED_OUT, Apart, Ended, Line, Workshop, caught
 from workflows.blueprint import Blueprint
 from workflows.errors import WorkflowStepError
 from workflows.files import area
@@ -127,10 +128,18 @@ class Run:
     # Plan
 
     async def _learn(self) -> None:
-        """The variables that expressions name, once: what they are later changes nothing about this execution."""
+        """The variables that expressions name, once: what they are later changes nothing about this execution. And the
+        secrets to hide."""
         names = self.blueprint.variables
         if names and not self.state.started:
             self._variables = await self.host.journal.patiently(variables_of, self._held.workflow_id, names)
+        if given := {name for node, name in self.blueprint.secrets if node in self.state.nodes}:
+            await self._hide_again(given)
+
+    async def _hide_again(self, names: Collection[str]) -> None:
+        """What its steps were given before it rested, or was lost: others may still give it back."""
+        for name, value in (await self.host.journal.patiently(keyring.given, self._held.workflow_id, names)).items():
+            self._mask.add(name, value)
 
     async def _take_over(self) -> None:
         """Steps that ran when their owner was lost run again, under the same idempotency key."""
@@ -162,7 +171,7 @@ class Run:
     async def _regain(self, node_id: str, attempt: int) -> None:
         fan_out = partial(caught, partial(self._fanned_out, node_id))
         is_quick = self._is_light and self._is_quick(node_id)
-        outcome = fan_out() if is_quick else await asyncio.to_thread(fan_out)
+        outcome = fan_out() if is_quick else await self._apart(node_id)(fan_out)
         if isinstance(outcome, BaseException):
             self._unit.closed.append(node_id)
             self._unit.orphaned.append(node_id)
@@ -171,14 +180,18 @@ class Run:
             self._families.add(Family(node_id, attempt, outcome))
 
     def _fanned_out(self, node_id: str) -> Each | Call:
-        return self._made(node_id).fan_out(copied(self.ledger.incoming[node_id]))
+        return self._made_again(node_id).fan_out(copied(self.ledger.incoming[node_id]))
 
-    def _made(self, node_id: str) -> AnyStep:
+    def _made(self, node_id: str, owner: str = "") -> AnyStep:
         """The step, ready to run. Where its settings hold more than paths this waits for the evaluator."""
         recipe = self.blueprint.recipe(node_id)
         if not recipe.expressions:
             return self.blueprint.step(node_id)
-        return recipe.made(self._scope(node_id), f"workflow {self._held.workflow_id}")
+        return recipe.made(self._scope(node_id), owner or f"workflow {self._held.workflow_id}")
+
+    def _made_again(self, node_id: str) -> AnyStep:
+        """Its expressions gave their values before: what others of the workflow did since must not keep them out."""
+        return self._made(node_id, f"{self.execution_id}:{node_id}")
 
     def _scope(self, node_id: str) -> dict[str, Any]:
         """What expressions may name. The same after a crash: the clock and the variables come from the journal."""
@@ -196,6 +209,13 @@ class Run:
         """Whether _made() may be called on the loop."""
         recipe = self.blueprint.recipe(node_id)
         return not recipe.expressions or (recipe.is_quick and self._is_light)
+
+    def _apart(self, node_id: str) -> Apart:
+        """Expressions in turn with those of other workflows; anything else that takes time in a thread of its own."""
+        recipe = self.blueprint.recipe(node_id)
+        if recipe.expressions and not recipe.is_quick:
+            return partial(in_turn, f"workflow {self._held.workflow_id}")
+        return asyncio.to_thread
 
     async def _look(self) -> None:
         """Reads what others did, where a nudge said so."""
@@ -360,14 +380,15 @@ class Run:
         node, now = self.state.nodes[node_id], timezone.now()
         took = (now - node.started_at).total_seconds() if node.started_at else 0
         if not (self._is_light and self._is_quick(node_id) and blobs.is_small(answer)):
-            self._workshop.go_on(node_id, node.attempt, partial(self._resumed, node_id, answer), perf_counter() - took)
+            resumed, began = partial(self._resumed, node_id, answer), perf_counter() - took
+            self._workshop.go_on(node_id, node.attempt, resumed, began, self._apart(node_id))
             return
         try:
             outcome: Any = self._resumed(node_id, answer)
         except Exception as error:
             outcome = error
         if isinstance(outcome, Done) and not blobs.is_small(outcome.output):
-            self._workshop.go_on(node_id, node.attempt, lambda: outcome, perf_counter() - took)
+            self._workshop.go_on(node_id, node.attempt, lambda: outcome, perf_counter() - took, asyncio.to_thread)
             return
         self._note_outcome(Ended(node_id, node.attempt, outcome, round(took * 1000), now))
 
@@ -378,7 +399,7 @@ class Run:
         is_child = self.state.nodes[node_id].waits_for == WaitKind.CHILD
         if is_child and isinstance(answer, dict) and set(answer) == {"refused"}:
             raise WorkflowStepError(answer["refused"])
-        return self._made(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
+        return self._made_again(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
 
     def _pause(self, node_id: str) -> None:
         """Before this step, as somebody asked."""
@@ -471,6 +492,7 @@ class Run:
     def _note_end(self, ended: Ended, entry: Entry) -> None:
         self._note(entry)
         if usage := usage_of(ended.outcome):
+            usage = replace(usage, model=self._mask.text(usage.model))
             self._unit.usages.append(budget.row(self.execution_id, self._held.root_id, ended, usage))
         if isinstance(ended.outcome, Pause) and entry.kind == Kind.ABANDONED and not self.state.is_stopping:
             self._pause_for_budget(ended.node, entry.data["reason"])
@@ -487,7 +509,13 @@ class Run:
         self._unit.opened.append(row)
         self._alarm.set(row.due_at)
         if isinstance(ended.outcome, Each | Call):
-            self._raise(Family(ended.node, ended.attempt, ended.outcome))
+            self._raise(Family(ended.node, ended.attempt, self._masked(ended.outcome)))
+
+    def _masked(self, outcome: Each | Call) -> Each | Call:
+        """What children are given is written in rows of theirs, and they were never told what to hide."""
+        if isinstance(outcome, Call):
+            return replace(outcome, given=self._mask.data(outcome.given))
+        return replace(outcome, items=self._mask.data(outcome.items), shared=self._mask.data(outcome.shared))
 
     def _raise(self, family: Family) -> None:
         self._families.add(family)
@@ -570,7 +598,12 @@ class Run:
             spends = self.blueprint.recipe(start.node).kind.spends
             if is_light := self._is_light and not spends:
                 fill(context)
-            self._workshop.start(make, context, None if is_light else fill, is_quick=self._is_quick(start.node))
+            self._workshop.start(
+                make,
+                context,
+                None if is_light else fill,
+                None if self._is_quick(start.node) else self._apart(start.node),
+            )
             self._alarm.set(deadline(self.blueprint, self.state, start.node))
 
     def _context(self, start: Start) -> StepContext:
@@ -584,6 +617,7 @@ class Run:
             workflow=self._held.workflow_id,
             files=area(self._held.workflow_id),
             reveal=self._reveal,
+            hide=self._mask.hide,
             idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
         )
 

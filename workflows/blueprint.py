@@ -15,6 +15,7 @@ from workflows.expressions import steps_named, variables_named
 from workflows.fields import Field, check
 from workflows.graph import Graph, parse
 from workflows.policy import Policy, policy_of
+from workflows.secrets.mentions import secrets_named
 from workflows.steps.input import Input
 from workflows.steps.recipe import Recipe
 
@@ -52,6 +53,11 @@ class Blueprint:
     def variables(self) -> frozenset[str]:
         """What expressions ask for by vars."""
         return frozenset().union(*(variables_named(self.recipe(node_id).expressions) for node_id in self.graph.nodes))
+
+    @cached_property
+    def secrets(self) -> frozenset[tuple[str, str]]:
+        """(step, name of a secret that its settings name)."""
+        return frozenset((mention.node.id, mention.name) for mention in secrets_named(self.graph))
 
     def policy(self, node_id: str) -> Policy:
         if node_id not in self._policies:

@@ -17,12 +17,22 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from workflows.errors import InputError
+from workflows.expressions import holds_one
 from workflows.values import parse
 from workflows.words import as_json
 
 Errors = Mapping[str, Sequence[str]]  # by place, such as "fields.0.name"
 LONG_TEXT = 300  # characters that a setting may have, beyond which it gets more than one line
 MOST_ROWS = 100
+WHOLE = ("switch", "choice", "lines", "rows")  # where an expression gives the whole value, it needs a field of text
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What comes of a field's expressions: `text`, cut short, and `kind`, what that is; “wrong”: why there is none."""
+
+    text: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One labelled field. `look`: text, long, number, switch, choice, lines, json or rows, or one that the Config names
-    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, secret, hidden). `value` stands in it.
+    itself (`json_schema_extra={"look": …}`: text for any JSON, workflow, secret, hidden); “expression” where one stands
+    in the place of a whole switch, choice or list. `value` stands in it.
 
     `when`: it means something only where another field beside it has one of these values, as JSON for the browser
     (`json_schema_extra={"when": {"operation": ["sort", "limit"]}}`). `is_off`: now it does not. What it holds is kept.
@@ -56,6 +67,8 @@ class Setting:
     rows: list[Row] = field(default_factory=list)
     when: str = ""
     is_off: bool = False
+    takes: str = ""  # what an expression may do in it: see dynamic.py
+    preview: Preview | None = None
 
     @property
     def dom_id(self) -> str:
@@ -75,8 +88,10 @@ def read(
     """`data` with what was typed; keys that the Config does not know stay as they are."""
     made = dict(data)
     for name, info in config.model_fields.items():
-        value = _read(info, f"{prefix}{name}", typed, made.get(name))
-        if value is False and looks(info) == "switch" and not isinstance(made.get(name, False), bool):
+        place = f"{prefix}{name}"
+        value = _read(info, place, typed, made.get(name))
+        is_off = looks(info) == "switch" and place not in typed
+        if is_off and not isinstance(made.get(name, False), bool):
             continue  # a switch that is off says nothing about what is neither yes nor no
         if value is MISSING and name in made and made[name] is None:
             continue  # null was written there, and an empty field changes nothing about that
@@ -120,6 +135,8 @@ MISSING: Any = _Missing()
 def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], errors: Errors) -> Setting:
     look, value = looks(info), data.get(name, MISSING)
     default = info.get_default(call_default_factory=True)
+    if look in WHOLE and holds_one(value):
+        look = "expression"
     rows = _rows(info, place, value, errors) if look == "rows" else []
     shown = default if value is MISSING and look in ("choice", "switch") else value
     wrong = [text for at, texts in errors.items() if _belongs(at, place, bool(rows)) for text in texts]
@@ -141,7 +158,7 @@ def _setting(place: str, name: str, info: FieldInfo, data: Mapping[str, Any], er
 
 def _placeholder(info: FieldInfo, look: str, default: Any) -> str:
     """The default, which an empty field means, else an example where the Config has one."""
-    if default in (PydanticUndefined, None, "", []) or look in ("rows", "json", "lines"):
+    if default in (PydanticUndefined, None, "", []) or look in ("rows", "json", "lines", "expression"):
         return str(extra(info, "example", ""))
     return f"{default}"
 
@@ -166,14 +183,27 @@ def _belongs(at: str, place: str, has_rows: bool) -> bool:
     return at == place or (at.startswith(f"{place}.") and not has_rows)
 
 
+def _nearer(errors: Errors, title: str, n: int) -> Errors:
+    """Inside of a row nobody need be told which: “Fields 1, name: …” becomes “Name: …”."""
+    return {at: [_without(f"{title} {n + 1}, ", text) for text in texts] for at, texts in errors.items()}
+
+
+def _without(start: str, text: str) -> str:
+    if not text.lower().startswith(start.lower()):
+        return text
+    rest = text[len(start) :]
+    return f"{rest[:1].upper()}{rest[1:]}"
+
+
 def _rows(info: FieldInfo, place: str, value: Any, errors: Errors) -> list[Row]:
     model = _row_of(info)
     items = value if isinstance(value, list) else []
+    title = info.title or place.rpartition(".")[2].replace("_", " ")
     return [
         Row(
             f"{place}.{n}",
             _numbered(f"{place}.{n}"),
-            settings(model, item if isinstance(item, dict) else {}, errors, f"{place}.{n}."),
+            settings(model, item if isinstance(item, dict) else {}, _nearer(errors, title, n), f"{place}.{n}."),
         )
         for n, item in enumerate(items)
     ]
@@ -249,6 +279,8 @@ def _shown(look: str, value: Any) -> Any:
 
 def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> Any:
     look = looks(info)
+    if place in typed and _stood_as_text(look, typed[place], old):
+        return _read_whole(look, typed[place])
     if look == "rows":
         return _read_rows(info, place, typed, old)
     if look == "switch":
@@ -259,6 +291,17 @@ def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> An
     text = text.replace("\r\n", "\n")
     is_untouched = old is not None and text == _shown(look, old)
     return old if is_untouched else _value(look, text)
+
+
+def _stood_as_text(look: str, text: str, old: Any) -> bool:
+    """Whether an expression stood there, or what was left of one: rows and a switch have no such text otherwise."""
+    return text != "on" if look == "switch" else look == "rows" or (look in WHOLE and holds_one(old))
+
+
+def _read_whole(look: str, text: str) -> Any:
+    """Out of the field of text that stood there; what is no expression any more is read as its look has it."""
+    text = text.replace("\r\n", "\n")
+    return text if holds_one(text) else _value("json" if look == "switch" else look, text)
 
 
 def _value(look: str, text: str) -> Any:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from workflows import evaluator, lookup
 from workflows.errors import WorkflowStepError
-from workflows.evaluator import Fault, Template
-from workflows.lookup import Chain
+from workflows.evaluation import evaluator, lookup
+from workflows.evaluation.evaluator import Fault, Template
+from workflows.evaluation.lookup import Chain
 from workflows.values import copied
 
 ROOTS = ("input", "data", "steps", "vars", "now", "execution")

@@ -77,7 +77,7 @@ def _about(kind: type[AnyStep]) -> str:
 
 def _ending(kind: type[AnyStep]) -> str:
     handles = [_way(kind, handle) for handle in kind.handles_of(kind.example)]
-    own = ", as its settings say" if _is_overridden(kind, "handles_of") else ""
+    own = ", as its settings say" if is_overridden(kind, "handles_of") else ""
     gives = f"Hands on {kind.gives}. " if kind.gives else ""
     return f"{gives}Leaves by {_either(handles)}{own}. {_effects(kind)}"
 
@@ -88,12 +88,13 @@ def _way(kind: type[AnyStep], handle: str) -> str:
 
 
 def _effects(kind: type[AnyStep]) -> str:
-    if _is_overridden(kind, "effects_of"):
+    if is_overridden(kind, "effects_of"):
         return "Whether it does something outside depends on its settings."
     return "It does something outside." if kind.effects == "outside" else "It does nothing outside."
 
 
-def _is_overridden(kind: type[AnyStep], method: str) -> bool:
+def is_overridden(kind: type[AnyStep], method: str) -> bool:
+    """Whether the kind answers by itself, as it does where that depends on a step's settings."""
     return getattr(kind, method).__func__ is not getattr(Step, method).__func__
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from workflows.graph import parse
 
 Definition = dict[str, Any]
+ALONE = "only"  # how the note of a version begins that is one step alone: its input is no workflow's input
 
 
 def up_to(definition: Definition, node_id: str) -> Definition:

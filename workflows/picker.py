@@ -20,6 +20,7 @@ class Choice:
     icon: str
     config: Mapping[str, Any]
     is_outside: bool
+    also: str = ""
 
 
 def choices(query: str = "") -> list[Choice]:
@@ -38,7 +39,8 @@ def _all() -> list[Choice]:
 
 
 def _choice(kind: type[AnyStep]) -> Choice:
-    return Choice(kind.kind, kind.kind, kind.label, kind.help, kind.icon, kind.start, _is_outside(kind, kind.start))
+    outside = _is_outside(kind, kind.start)
+    return Choice(kind.kind, kind.kind, kind.label, kind.help, kind.icon, kind.start, outside, kind.also)
 
 
 def _presets(kind: type[AnyStep]) -> list[Choice]:
@@ -51,6 +53,7 @@ def _presets(kind: type[AnyStep]) -> list[Choice]:
             kind.icon,
             preset.config,
             _is_outside(kind, preset.config),
+            preset.also,
         )
         for preset in kind.presets
     ]
@@ -61,11 +64,15 @@ def _is_outside(kind: type[AnyStep], config: Mapping[str, Any]) -> bool:
 
 
 def _rank(choice: Choice, words: list[str]) -> int | None:
-    """0 where the label begins with what is searched, 1 where words of it do, 2 for words elsewhere; None for none."""
-    label, starts = choice.label.casefold(), [*choice.label.casefold().split(), choice.kind]
-    if label.startswith(" ".join(words)):
+    """0 where what is searched is another word for it, 1 where its label begins with it, 2 where words of the label
+    do, 3 for words elsewhere; None for none."""
+    label, also = choice.label.casefold(), choice.also.split()
+    starts = [*label.split(), choice.kind]
+    if " ".join(words) in also:
         return 0
-    for rank, places in ((1, starts), (2, [*starts, *choice.help.casefold().replace(",", " ").split()])):
+    if label.startswith(" ".join(words)):
+        return 1
+    for rank, places in ((2, starts), (3, [*starts, *also, *choice.help.casefold().replace(",", " ").split()])):
         if all(any(place.startswith(word) for place in places) for word in words):
             return rank
     return None

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from workflows.views import about, build, draft, home, stored, transfer, versions
+from workflows.views import about, build, draft, expressions, home, stored, transfer, versions
 
 app_name = "workflows"
 
@@ -26,6 +26,8 @@ urlpatterns = [
     path("workflows/<int:workflow_id>/steps/<str:node_id>/move/", draft.move, name="move"),
     path("workflows/<int:workflow_id>/steps/<str:node_id>/duplicate/", draft.duplicate, name="duplicate"),
     path("workflows/<int:workflow_id>/steps/<str:node_id>/delete/", draft.delete, name="delete"),
+    path("workflows/<int:workflow_id>/steps/<str:node_id>/names/", expressions.names, name="names"),
+    path("workflows/<int:workflow_id>/steps/<str:node_id>/preview/", expressions.preview, name="preview"),
     path("workflows/<int:workflow_id>/publish/", versions.publish, name="publish"),
     path("workflows/<int:workflow_id>/versions/", versions.versions, name="versions"),
     path("workflows/<int:workflow_id>/versions/<int:number>/", versions.version, name="version"),

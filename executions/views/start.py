@@ -23,12 +23,12 @@ from workflows.errors import InputError, StepstreamError
 from workflows.fields import Field
 from workflows.graph import Graph, Node
 from workflows.models import Workflow, WorkflowVersion
+from workflows.part import ALONE
 from workflows.permissions import visible_to
 from workflows.views.record import see_other
 from workflows.words import as_json
 
 PLANNED = 30  # steps that the run form tells of
-ALONE = "only"  # how the note of a version begins that is one step alone: its input is no workflow's input
 Context = dict[str, Any]
 
 

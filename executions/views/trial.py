@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -15,22 +16,23 @@ from executions import story
 from executions.blobs import NotReadable, is_small
 from executions.models import ExecutionLog, Kind
 from executions.views.record import require
-from executions.views.start import ALONE, Beginning, Offer, answer, offered
+from executions.views.start import Beginning, Offer, answer, offered
 from workflows.blueprint import Blueprint
 from workflows.errors import Problem
+from workflows.expressions import Chain, chains_in, written
 from workflows.graph import Node, check, parse
 from workflows.models import Workflow, WorkflowVersion
 from workflows.models.workflow import definition_problems
-from workflows.part import only, up_to
+from workflows.part import ALONE, only, up_to
 from workflows.permissions import visible_to
-from workflows.steps import kind_of
+from workflows.steps import kind_of, recipe_of
 from workflows.steps.input import Input
 
 LOOKED_BACK = 50  # executions in which the last input of a step is looked for
 ENDED = (Kind.COMPLETED, Kind.REUSED, Kind.FAILED, Kind.CANCELLED, Kind.ABANDONED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """What of the draft is tried, and how its version is called. `step`: up to which, or which one alone."""
 
@@ -38,6 +40,21 @@ class Part:
     note: str = ""
     step: Node | None = None
     is_alone: bool = False
+
+    @cached_property
+    def named(self) -> tuple[Chain, ...]:
+        """What the expressions of a step alone ask for."""
+        return chains_in(recipe_of(self.step).expressions) if self.step and self.is_alone else ()
+
+    @property
+    def missing(self) -> list[str]:
+        """What earlier steps would have to give it, which do not run."""
+        return sorted({written(chain) for chain in self.named if chain[0] == "steps" and chain[1:]})
+
+    @property
+    def read(self) -> list[str]:
+        """What it takes out of its input."""
+        return sorted({written(chain) for chain in self.named if chain[0] in ("input", "data") and chain[1:]})
 
 
 @never_cache
@@ -47,6 +64,8 @@ def attempt(request: HttpRequest, workflow_id: int) -> HttpResponse:
     require(request, workflow, "edit")
     part = part_of(request, workflow)
     page = {"is_trial": True, "part": part, "can_begin": workflow.archived_at is None}
+    if part.missing:
+        return _refused(request, workflow, [], page)
     if problems := [one for one in definition_problems(part.definition, workflow) if one.level == "error"]:
         return _refused(request, workflow, problems, page)
     return answer(request, _beginning(request, workflow, part), **page)

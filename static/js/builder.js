@@ -5,9 +5,10 @@
   const KEEPALIVE_BYTES = 60000;  // a browser refuses larger requests that shall outlive their page
   const state = () => document.getElementById("b-state");
   const form = () => document.getElementById("settings");
+  const isPreview = ctx => ctx?.sourceElement?.id === "b-previews";  // it saves nothing: expressions.js
   const typed = new Map();  // name -> value: typed, and not yet on its way
   const sent = new Map();  // on its way; typed again where it does not arrive, or going on would lose it
-  let timer = 0;
+  let timer = 0, sending;  // the request that `sent` goes with
 
   function say(words, isWrong = false) {
     const place = state();
@@ -33,9 +34,10 @@
 
   // Requests go one after another; the revision is that of the page when one really leaves, not when it was asked for.
   document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
-    if (ctx.request.method !== "POST") return;
+    if (ctx.request.method !== "POST" || isPreview(ctx)) return;
     if (ctx.sourceElement === form()) {
       clearTimeout(timer);
+      sending = ctx;
       sent.clear();
       for (const [name, value] of typed) sent.set(name, value);
       typed.clear();
@@ -51,13 +53,14 @@
     const { ctx } = event.detail, { status } = ctx.response, isSignedOut = Boolean(ctx.hx.redirect);
     if (status < 400 && !isSignedOut || status === 409 || status === 422) return;
     event.preventDefault();  // not ours to show in a part of the page
+    if (isPreview(ctx)) return;
     if (ctx.sourceElement !== form()) return isSignedOut ? location.assign(ctx.hx.redirect) : location.reload();
     if (status === 403) renewToken();
     fail(isSignedOut ? "Not saved: you are signed out. Sign in again in another tab; this page then saves by itself." :
       status === 404 ? "Not saved: this step or workflow is gone." : "Not saved. Trying again…", status !== 404);
   });
   document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
-    if (ctx?.request?.method === "POST") fail("Not saved: the server does not answer. Trying again…", ctx.sourceElement === form());
+    if (ctx?.request?.method === "POST" && !isPreview(ctx)) fail("Not saved: the server does not answer. Trying again…", ctx.sourceElement === form());
   });
 
   function fail(words, isAgain) {
@@ -80,14 +83,17 @@
   // What is typed while an answer is on its way is saved after it, and stands in the new form of the same step.
   // Focus that stood on what a change took away goes to undo, to the step, or where it came from: never to nowhere.
   let kept = new Map(), keptFor = "", hadFocus = false, open;
-  document.addEventListener("htmx:before:swap", () => {
+  document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+    if (isPreview(ctx)) return;
     hadFocus = document.activeElement !== document.body;
     open = document.querySelector("#b-outline [aria-current]")?.getAttribute("href") ?? open;
-    kept = new Map(typed);
+    kept = new Map([...(sending === ctx ? [] : sent), ...typed]);  // what waits behind this answer was typed as well
     keptFor = form()?.action ?? "";
     save();
   });
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+    if (isPreview(ctx)) return;
+    if (sending === ctx) sent.clear();
     if (form()?.action === keptFor) for (const [name, value] of kept) fill(form().elements[name], value);
     showWhatCounts();
     const place = ctx.request.anchor && document.getElementById(ctx.request.anchor);

@@ -33,9 +33,17 @@
 
   function show(page) {
     dialog().replaceChildren(...page.body.childNodes);
+    offer();
     if (!dialog().open) dialog().showModal();
     const wrong = dialog().querySelector("[aria-invalid=true]");
     (wrong ?? dialog().querySelector("input:not([type=hidden]), textarea"))?.focus();
+  }
+
+  // Where the step's own address leads is where its secret is meant to go: people see it, and may change it.
+  function offer() {
+    const hosts = dialog().querySelector("[name=hosts]");
+    const address = document.querySelector("#settings :is([name=url], [name=base_url])")?.value ?? "";
+    if (hosts && !hosts.value && URL.canParse(address)) hosts.value = new URL(address).host;
   }
 
   function say(words) {

@@ -26,7 +26,7 @@ from tests.executions.conftest import (
 )
 from tests.steps import LEFT
 from workflows import steps
-from workflows.evaluator_pool import POOL
+from workflows.evaluation.pool import POOL
 from workflows.graph import parse
 
 pytestmark = pytest.mark.django_db(transaction=True)

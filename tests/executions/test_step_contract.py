@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import Field
@@ -19,6 +19,7 @@ from tests.samples import BUILT_IN, Kind, sample_of
 from tests.steps import GATES, RUNS
 from workflows import steps
 from workflows.errors import WorkflowStepError
+from workflows.functions import function
 from workflows.steps import base
 from workflows.steps.contract import Sample
 from workflows.steps.secret_name import SecretName
@@ -139,6 +140,34 @@ async def test_a_kind_that_cannot_be_published_is_told_so(bad: Kind) -> None:
 
 async def test_a_sound_kind_is_checked_in_one_call() -> None:
     await check_kind(Sample(steps.kinds()["countdown"], {"seconds": 0.01}, long={"seconds": 3_600}))
+
+
+@pytest.fixture
+def theirs() -> Iterator[None]:
+    """Kinds that a test adds are gone after it."""
+    before = dict(steps._kinds)
+    yield
+    steps._kinds.clear()
+    steps._kinds.update(before)
+
+
+async def test_a_teams_own_function_is_checked_as_any_kind(theirs: None) -> None:
+    @function(help="Greets whoever is named.")
+    def greeting(name: Annotated[str, Field(max_length=100)] = "Ada", times: Annotated[int, Field(ge=1)] = 1) -> str:
+        return f"Hello, {name}! " * times
+
+    await check_kind(Sample(steps.kinds()["python.greeting"], {"name": "{{ input.text }}"}))
+
+
+async def test_what_a_teams_function_lacks_is_told(theirs: None) -> None:
+    @function(help="Says it")
+    def saying(text: str, key: Any = None) -> str:
+        return text
+
+    with pytest.raises(AssertionError) as told:
+        await check_kind(Sample(steps.kinds()["python.saying"], {"text": "Hello"}))
+    text = str(told.value)
+    assert "a whole sentence" in text and "“text” has no limit" in text
 
 
 async def test_all_that_a_kind_breaks_is_told_at_once(bad: Kind) -> None:

@@ -207,3 +207,45 @@ def test_it_is_run_again_as_it_was_by_who_may_edit_it(drafted: Workflow, as_alic
 
 def test_the_way_back_brings_a_new_key(drafted: Workflow, as_alice: Client) -> None:
     assert "no-store" in as_alice.get(trial(drafted))["Cache-Control"]
+
+
+# Expressions in a step alone
+
+
+def reading(workflow: Workflow, text: str) -> None:
+    workflow.keep_draft(
+        {
+            "nodes": [
+                {"id": "in", "type": "input", "data": {}},
+                {"id": "fetch", "type": "process", "data": {}},
+                {"id": "use", "type": "default", "data": {"label": "Use"}},
+                {
+                    "id": "wait",
+                    "type": "call",
+                    "data": {"label": "Use it", "workflow": workflow.pk, "given": {"a": text}},
+                },
+            ],
+            "edges": [{"source": a, "target": b} for a, b in (("in", "fetch"), ("fetch", "use"), ("use", "wait"))],
+        }
+    )
+
+
+def test_a_step_alone_says_before_it_runs_what_earlier_steps_would_have_to_give(
+    workflow: Workflow, as_alice: Client
+) -> None:
+    reading(workflow, "{{ steps.fetch.output.title }} {{ steps.use.output }} {{ input.name }}")
+    response = as_alice.get(trial(workflow, "?only=wait"))
+    assert response.status_code == 200
+    for words in ("It cannot run alone", "<code>steps.fetch.output.title</code>", "<code>steps.use.output</code>"):
+        assert words in response.text
+    assert "?until=wait" in response.text and "<textarea" not in response.text
+    assert as_alice.post(trial(workflow, "?only=wait"), {"input_data": "{}"}).status_code == 422
+    assert not WorkflowExecution.objects.exists() and not workflow.versions.filter(number=None).exists()
+    assert "<textarea" in as_alice.get(trial(workflow, "?until=wait")).text
+
+
+def test_a_step_alone_that_reads_its_data_runs_and_says_what_it_reads(workflow: Workflow, as_alice: Client) -> None:
+    reading(workflow, "{{ data.title }} {{ input.name }}")
+    text = as_alice.get(trial(workflow, "?only=wait")).text
+    assert "<code>data.title</code>, <code>input.name</code>: input and data are both what you give." in text
+    assert as_alice.post(trial(workflow, "?only=wait"), {"input_data": '{"title": 1, "name": 2}'}).status_code == 303

@@ -57,6 +57,7 @@ def settings_form(client: Client, workflow: Workflow, node_id: str) -> dict[str,
     form = text[text.index('<form id="settings"') :]
     form = form[: form.index("</form>")]
     found = dict(re.findall(r'<input[^>]* name="([\w.]+)" value="([^"]*)"', form))
+    found |= dict.fromkeys(re.findall(r'type="checkbox"[^>]* name="([\w.]+)" checked', form), "on")
     found |= {
         name: text.lstrip("\n")
         for name, text in re.findall(r'<textarea[^>]* name="([\w.]+)"[^>]*>(.*?)</textarea>', form, re.S)

@@ -204,8 +204,27 @@ def test_an_example_stands_in_a_field_without_a_default() -> None:
     assert [setting.placeholder for setting in choosy({}).values()][2:] == ["price", "5"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "label"),
+    [
+        *(("request", "HTTP request"), ("url", "HTTP request"), ("Fetch", "HTTP request"), ("csv", "CSV")),
+        *(("excel", "Spreadsheet"), ("mail", "Email"), ("database", "SQL"), ("query", "SQL"), ("js", "Code")),
+        *(("merge", "Merge lists"), ("filter", "Filter"), ("unique", "Remove duplicates"), ("loop", "For each")),
+        *(("date", "Dates, texts, hashes"), ("sleep", "Delay"), ("if", "If / else"), ("gpt", "AI"), ("save", "File")),
+    ],
+)
+def test_the_picker_knows_the_words_that_other_tools_use(typed: str, label: str) -> None:
+    assert choices(typed)[0].label == label
+
+
 def test_the_picker_finds_what_begins_with_the_words_first() -> None:
     assert next(choice.label for choice in choices("up")) == "Upper case"
     assert {choice.label for choice in choices("text")} >= {"Process"}
     assert choices("zebra") == []
     assert len(choices("")) == len(choices("  ")) >= len(kinds())
+
+
+def test_inside_of_a_row_nobody_is_told_which_row() -> None:
+    rows = looks({"items": [{}, {}]}, {"items.1.name": ["Items 2, name is required."], "items.1.many": ["Odd."]})
+    fields = rows["items"].rows[1].fields
+    assert [field.errors for field in fields[:2]] == [("Name is required.",), ("Odd.",)]

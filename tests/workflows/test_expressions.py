@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows import evaluator, expressions, lookup
-from workflows.evaluator_pool import MINUTE, POOL, Ended
+from workflows import expressions
+from workflows.evaluation import evaluator, lookup
+from workflows.evaluation.pool import MINUTE, POOL, Ended
 from workflows.expressions import Expression, ExpressionError, found_in, resolved
 
 SCOPE: dict[str, Any] = {
@@ -243,7 +244,7 @@ def test_paths_from_what_it_may_name_are_quick(source: str) -> None:
 @pytest.fixture
 def no_children(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     evaluator.close()
-    monkeypatch.setattr("workflows.jail.sys.executable", "/nowhere/python")
+    monkeypatch.setattr("workflows.jail.children.sys.executable", "/nowhere/python")
     return monkeypatch
 
 

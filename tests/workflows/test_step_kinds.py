@@ -52,6 +52,7 @@ def test_the_list_as_json_is_nothing_but_json() -> None:
         "from": "built in",
         "version": 1,
     }
+    assert facts["http"]["effects"] == "depends" and facts["email"]["effects"] == "outside"
     assert "gone" not in facts and "“gone”" in err
 
 
@@ -71,6 +72,13 @@ def test_of_many_workflows_with_a_missing_kind_some_are_named() -> None:
     for number in range(7):
         stored(chain(node("a", "gone")), name=f"W{number}")
     assert "“W4” and 2 others." in told()[1]
+
+
+@pytest.mark.django_db
+def test_no_name_speaks_to_the_terminal() -> None:
+    stored(chain(node("a", "gone\x1b[2J")), name="Old\x1b]0;mine\x07")
+    err = told()[1]
+    assert "\x1b" not in err and "\x07" not in err and "“Old ]0;mine ”" in err
 
 
 @pytest.mark.django_db

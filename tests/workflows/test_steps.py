@@ -18,7 +18,9 @@ from workflows import steps
 from workflows.errors import Problem, StepstreamError
 from workflows.files import area
 from workflows.graph import Node, parse
+from workflows.policy import Policy
 from workflows.steps import base
+from workflows.steps.sentences import told
 
 DATA = {"name": "Ada", "age": 36, "tags": ["  One ", {"deep": "Two"}], "nothing": None, "yes": True}
 BUILT_IN = (
@@ -101,6 +103,7 @@ def test_nobody_changes_the_registry_by_changing_what_it_gave() -> None:
 
 STEP_MODULE = """
 from workflows.steps import base
+from workflows.steps.sentences import told
 
 
 class Theirs(base.Step[base.Config]):
@@ -461,3 +464,20 @@ def test_a_for_each_without_steps_for_its_items_is_a_warning() -> None:
 
     assert told("done") == [("graph.no_body", "warning")]
     assert told("each") == []
+
+
+class Forms(base.Config):
+    to: str | list[Any]
+    policy: Policy | None = None
+
+
+def test_a_field_of_several_forms_says_all_of_them_in_one_sentence() -> None:
+    def said(**given: Any) -> list[tuple[Any, ...]]:
+        with pytest.raises(ValidationError) as wrong:
+            Forms.model_validate(given)
+        return told(Forms, wrong.value.errors())
+
+    assert said(to=5) == [(("to",), "To must be text or a list; it is 5.")]
+    assert said(to="a", policy={"on_failure": 1})[0][0] == ("policy", "on_failure"), (
+        "one form and none: the place stays"
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -26,7 +27,7 @@ LONGEST_NAME = 120  # characters
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`headers`: by lower-case names. `url`: where it came from at last."""
+    """`headers`: by lower-case names. `url`: where it came from at last. `hide`: see hidden()."""
 
     status: int
     reason: str
@@ -34,6 +35,13 @@ class Answer:
     body: bytes
     url: str
     took_ms: int = 0
+    hide: Callable[[Any], Any] = field(default=lambda told: told, repr=False, compare=False)
+
+    def hidden(self, hide: Callable[[Any], Any]) -> Answer:
+        """Without the secrets that came back in it, before anything of it is cut short, saved or told."""
+        headers = {hide(name): hide(value) for name, value in self.headers.items()}
+        told = {"reason": hide(self.reason), "headers": headers, "body": hide(self.body), "url": hide(self.url)}
+        return replace(self, **told, hide=hide)
 
     @property
     def line(self) -> str:
@@ -58,7 +66,8 @@ class Answer:
     @property
     def text(self) -> str:
         """As its charset says, else as UTF-8; what does not belong there becomes U+FFFD."""
-        return clean_text(self.body.decode(self._charset(), "replace").removeprefix("\ufeff"))
+        text = clean_text(self.body.decode(self._charset(), "replace").removeprefix("\ufeff"))
+        return str(self.hide(text))  # once more: in another charset it was not to be seen in the bytes
 
     @property
     def json(self) -> Any:

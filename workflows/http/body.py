@@ -57,7 +57,7 @@ def _json(content: Any) -> Any:
     try:
         return parse(content, "content")
     except InputError as error:
-        raise ValueError(error.message) from None
+        raise ValueError(f"Content: {error.message}") from None
 
 
 def _as_json(content: Any) -> bytes:

@@ -86,7 +86,7 @@ def message_of(answer: Answer) -> str:
         words = unescape(TAG.sub(" ", found[2])) if found else ""
     elif not words and answer.reading == "text":
         words = answer.text[: MESSAGE * 2]
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in words).split())
+    line = answer.hide(" ".join("".join(sign if sign.isprintable() else " " for sign in words).split()))
     return line if len(line) <= MESSAGE else f"{line[:MESSAGE]}…"
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from workflows import client
 from workflows.errors import AddressRefused, WorkflowStepError
 from workflows.http.answer import Answer
 from workflows.http.showing import in_short
+from workflows.outgoing import client
 
 if TYPE_CHECKING:
     import httpx
 
 REDIRECTS = 5
+LARGE = 64 * 1024  # bytes, beyond which an answer is looked through in a thread
 GOES_ON = frozenset((301, 302, 303, 307, 308))
 #: All that another origin may see. Anything else may hold what lets somebody in.
 FOR_ANYBODY = frozenset(("accept", "accept-encoding", "accept-language", "content-type", "user-agent"))
@@ -24,7 +26,8 @@ FOR_ANYBODY = frozenset(("accept", "accept-encoding", "accept-language", "conten
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`headers`: (name, value), checked. `hidden`: the name in the query whose value nobody may see."""
+    """`headers`: (name, value), checked. `hidden`: the name in the query whose value nobody may see. `hide`: takes the
+    values of secrets out of a text, before it is cut short."""
 
     method: str
     url: httpx.URL
@@ -32,10 +35,14 @@ class Request:
     body: bytes = b""
     follows: bool = True
     hidden: str = ""
+    hide: Callable[[Any], Any] = field(default=lambda told: told, repr=False, compare=False)
 
     @property
     def shown(self) -> str:
-        return f"{self.method} {in_short(self.url, self.hidden)}"
+        return f"{self.method} {self.short(self.url)}"
+
+    def short(self, url: object) -> str:
+        return in_short(url, self.hidden, hide=self.hide)
 
 
 @dataclass(slots=True)
@@ -51,6 +58,8 @@ class Sending:
         began = perf_counter()
         async with asyncio.timeout(within_s):
             answer = await self._followed()
+        hidden = partial(answer.hidden, self.request.hide)
+        answer = await asyncio.to_thread(hidden) if len(answer.body) > LARGE else hidden()
         return replace(answer, took_ms=round((perf_counter() - began) * 1_000))
 
     async def _followed(self) -> Answer:
@@ -60,7 +69,7 @@ class Sending:
             if not onward or not self.request.follows:
                 return answer
             self.request = redirected(self.request, answer.status, onward)
-            self.tell(f"{answer.status}: goes on to {in_short(self.request.url, self.request.hidden)}")
+            self.tell(f"{answer.status}: goes on to {self.request.short(self.request.url)}")
         raise WorkflowStepError(f"It was sent on more than {REDIRECTS} times (redirects).", is_permanent=True)
 
     async def _asked(self) -> Answer:
@@ -87,9 +96,9 @@ class Sending:
 
 def redirected(request: Request, status: int, location: str) -> Request:
     """The same once more, to where it was sent on; to another origin without what lets somebody in."""
-    url = _onward(request.url, location)
+    url = _onward(request, location)
     if request.url.scheme == "https" and url.scheme == "http":
-        text = f"It was sent on from https to {in_short(url)}, where everybody could read along."
+        text = f"It was sent on from https to {request.short(url)}, where everybody could read along."
         raise WorkflowStepError(text, is_permanent=True)
     made = replace(request, url=url)
     if _origin(url) != _origin(request.url):
@@ -99,16 +108,19 @@ def redirected(request: Request, status: int, location: str) -> Request:
     return made
 
 
-def _onward(url: httpx.URL, location: str) -> httpx.URL:
+def _onward(request: Request, location: str) -> httpx.URL:
     """Checked as one that somebody typed."""
     try:
-        onward = str(url.join(location))
+        onward = str(request.url.join(location))
     except Exception:  # httpx has several for what is no URL
-        raise WorkflowStepError(f"It was sent on to “{location[:200]}”, which is no URL.", is_permanent=True) from None
+        text = f"It was sent on to “{request.hide(location)[:200]}”, which is no URL."
+        raise WorkflowStepError(text, is_permanent=True) from None
     try:
         return client.check_url(onward)
     except AddressRefused as error:
-        raise AddressRefused(f"It was sent on to where it may not go: {error.message}") from None
+        shown = request.hide(onward)
+        why = error.message if shown == onward else f"“{shown[:200]}”"  # that sentence may have cut a secret
+        raise AddressRefused(f"It was sent on to where it may not go: {why}") from None
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import unquote_plus, urlsplit
 
 SECRETIVE = re.compile(
@@ -21,8 +22,8 @@ def shown(url: object, *hidden: str) -> str:
     return parts._replace(query=query, fragment="").geturl()
 
 
-def in_short(url: object, *hidden: str) -> str:
-    text = shown(url, *hidden)
+def in_short(url: object, *hidden: str, hide: Callable[[str], str] = str) -> str:
+    text = hide(shown(url, *hidden))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -33,16 +33,16 @@ from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
 from workflows.steps.email import Email
+from workflows.steps.fields import Set
 from workflows.steps.file import File
 from workflows.steps.for_each import DONE, ForEach
 from workflows.steps.http import Http
 from workflows.steps.input import Input
-from workflows.steps.list import List
+from workflows.steps.lists import List
 from workflows.steps.output import Output
 from workflows.steps.process import Process
 from workflows.steps.recipe import Recipe, bare
-from workflows.steps.sentences import sentence, titled
-from workflows.steps.set import Set
+from workflows.steps.sentences import told
 from workflows.steps.sql import SQL
 from workflows.steps.switch import Switch
 
@@ -136,7 +136,7 @@ def way(node: Node, handle: str) -> str:
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
-        known = textwrap.shorten(", ".join(kinds()), 400, placeholder=" …")
+        known = textwrap.shorten(", ".join(kinds()), 200, placeholder=" …")
         text = f"Step “{node.label}” has the unknown type “{node.type[:80]}”. Known types: {known}."
         yield Problem("step.unknown_type", text, node.id, "type")
         return
@@ -169,6 +169,11 @@ def config_errors(kind: type[AnyStep], data: dict[str, Any]) -> list[tuple[str, 
     return [*wrong, *_said(kind.Config, recipe.without_expressions(_errors(kind.Config, recipe.config)))]
 
 
+def settled_errors(kind: type[AnyStep], config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same of settings whose expressions are worked out."""
+    return _said(kind.Config, _errors(kind.Config, config))
+
+
 def policy_errors(data: dict[str, Any]) -> list[tuple[str, str]]:
     """What is wrong with what follows a failure, as config_errors() has it."""
     return [] if data.get("policy") in (None, {}) else _said(Policy, _errors(Policy, data["policy"]))
@@ -183,7 +188,7 @@ def _errors(model: type[BaseModel], given: Any) -> list[Any]:
 
 
 def _said(model: type[BaseModel], errors: Iterable[Any]) -> list[tuple[str, str]]:
-    return [(_field(item["loc"]), sentence({**item, "loc": titled(model, item["loc"])})) for item in errors]
+    return [(_field(place), sentence) for place, sentence in told(model, errors)]
 
 
 def _field(place: Iterable[Any]) -> str:
@@ -191,14 +196,24 @@ def _field(place: Iterable[Any]) -> str:
 
 
 def _expression_problems(node: Node, graph: Graph) -> Iterable[Problem]:
-    """Steps that an expression names and that are not there, or do not come before it."""
-    for one in recipe_of(node).expressions:
-        for other in sorted(steps_named((one,)) - graph.before(node.id)):
-            yield Problem("expression.step", _not_before(node, other, graph), node.id, _field(one.place))
+    for field, text in naming_errors(node, graph):
+        yield Problem("expression.step", f"Step “{node.label}” {text}", node.id, field)
+
+
+def naming_errors(node: Node, graph: Graph) -> list[tuple[str, str]]:
+    """Steps that an expression names and that are not there, or do not come before it, as config_errors() has them;
+    the words follow the name of the step that they are about."""
+    found = recipe_of(node).expressions
+    before = graph.before(node.id) if found else frozenset()
+    return [
+        (_field(one.place), _not_before(node, other, graph))
+        for one in found
+        for other in sorted(steps_named((one,)) - before)
+    ]
 
 
 def _not_before(node: Node, other: str, graph: Graph) -> str:
-    text = f"Step “{node.label}” names the step “{other[:80]}”, "
+    text = f"names the step “{other[:80]}”, "
     if other not in graph.nodes:
         known = textwrap.shorten(", ".join(sorted(graph.before(node.id))), 200, placeholder=" …")
         return f"{text}which is not there. " + (

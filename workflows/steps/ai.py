@@ -12,7 +12,7 @@ from django.conf import settings
 from pydantic import Field, ValidationInfo, field_validator
 
 from workflows.errors import AddressRefused, InputError, WorkflowStepError
-from workflows.outward import check_url
+from workflows.outgoing.addresses import check_url
 from workflows.steps import base
 from workflows.steps.language import shape
 from workflows.steps.language.endpoint import MOCK, Endpoint, endpoint, split
@@ -93,7 +93,7 @@ class Config(base.Config):
         2, ge=0, le=10, title="Ask again", description="How often, where an answer does not fit its fields."
     )
     timeout_s: float = Field(
-        120, gt=0, le=3_600, title="Time-out", description="Seconds for the whole answer, asking again included."
+        120, gt=0, le=3_600, title="Time limit", description="Seconds for the whole answer, asking again included."
     )
 
     @field_validator("output_schema", mode="before")
@@ -133,6 +133,7 @@ class Config(base.Config):
 class AI(base.Step[Config]):
     kind, label, icon = "ai", "AI", "ai"
     help = "Asks a language model about the data. The mock needs no key."
+    also = "llm gpt claude openai anthropic chat prompt agent translate write"
     spends = True
     presets = (
         base.Preset("Summarise", {"prompt": "Summarise the data in three short sentences.", "temperature": 0.3}),
@@ -179,7 +180,7 @@ class AI(base.Step[Config]):
         question = self._question(ctx)
         asking = await asyncio.to_thread(_asking)
         ctx.log(f"Asking {found.name} at {found.host}: {_short(self.config.prompt)}")
-        answer = await asking.ask(question, found, key=key, log=ctx.log, tokens_left=ctx.tokens_left)
+        answer = await asking.ask(question, found, key=key, log=ctx.log, tokens_left=ctx.tokens_left, hide=ctx.hide)
         ctx.log(f"Answered: {as_words(answer.usage)}")
         return base.Done(self._output(ctx, answer.text, answer.value), usage=answer.usage)
 

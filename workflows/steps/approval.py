@@ -31,6 +31,7 @@ class Config(base.Config):
 class Approval(base.Step[Config]):
     kind, label, icon = "approval", "Approval", "person"
     help = "Asks people, and goes on by what they decide: approved, rejected, or expired where nobody did in time."
+    also = "human person approve review confirm ask manual decision"
     handles = (APPROVED, REJECTED, EXPIRED)
     group, page = "Wait", "people.md"
     gives = 'the data and `{"approval": {"decision", "by", "comment", "values"}}`'

@@ -172,7 +172,8 @@ class StepContext:
     attempt began (UTC). `idempotency_key`: the same over retries and crashes; hand it to whatever you call.
     `time_zone`: what a time without one means in this workflow; empty: that of the installation. `workflow`: its
     number. `tokens_left`: of the budget for language models; None where there is none. `reveal`: secret(), from a
-    thread.
+    thread. `hide`: a text, or bytes, without the secrets that the execution was given. All that is written is masked
+    anyway, but half of a secret is not recognised: hide what others answered before you cut it short or save it.
     """
 
     input: Mapping[str, Any]
@@ -187,6 +188,7 @@ class StepContext:
     files: Files = field(default_factory=NoFiles, repr=False)
     reveal: Callable[[str, str], str] = field(default=no_secrets, repr=False)
     tokens_left: int | None = None
+    hide: Callable[[Any], Any] = field(default=lambda told: told, repr=False)
 
     def log(self, text: str, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
         """Writes one line into the journal; it is on the page within moments, while the step goes on."""
@@ -207,6 +209,7 @@ class Preset:
 
     label: str
     config: Mapping[str, Any]
+    also: str = ""  # as of a Step
 
 
 class Step(Generic[C]):
@@ -219,6 +222,7 @@ class Step(Generic[C]):
     label: ClassVar[str]
     icon: ClassVar[str] = "process"
     help: ClassVar[str] = ""
+    also: ClassVar[str] = ""  # other words by which people look for it: “loop iterate”
     presets: ClassVar[tuple[Preset, ...]] = ()
     handles: ClassVar[tuple[str, ...]] = (OUT,)
     start: ClassVar[Mapping[str, Any]] = {}  # the settings of a new one, as the builder adds it

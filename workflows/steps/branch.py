@@ -25,6 +25,7 @@ class Config(base.Config):
 class Branch(base.Step[Config]):
     kind, label, icon = "branch", "If / else", "branch"
     help = "Goes one way if conditions hold, and the other way if not."
+    also = "condition when compare decide"
     handles = ("true", "false")
     start = {"conditions": [{}]}
     group, page, gives = "Ways", "conditions.md", "the data"

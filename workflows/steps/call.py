@@ -31,6 +31,7 @@ class Config(base.Config):
 class Call(base.Step[Config]):
     kind, label, icon = "call", "Run a workflow", "call"
     help = "Runs another workflow to its end, and goes on with its result."
+    also = "subworkflow sub execute child reuse"
     effects = "outside"  # nobody knows what the other one does
     group, page = "Ways", "build.md#ways"
     gives = "the data, and what the other one gave under the name that you choose"

@@ -16,6 +16,7 @@ class Config(base.Config):
 class Callback(base.Step[Config]):
     kind, label, icon = "callback", "Callback", "link"
     help = "Waits until another system posts to a one-time address. Expired where it did not in time."
+    also = "webhook hook resume external"
     handles = ("out", "expired")
     group, page = "Wait", "people.md#wait-for-another-system"
     gives = 'the data and `{"callback": what was sent}`'

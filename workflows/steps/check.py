@@ -17,6 +17,7 @@ class Config(base.Config):
 class Check(base.Step[Config]):
     kind, label, icon = "check", "Check", "check"
     help = "Stops the run unless the data has the fields and values that are needed."
+    also = "validate assert require verify guard"
     group, gives = "Ways", "the data"
     example = {"required": ["text"], "allowed": {"priority": ["low", "high"]}}
     Config = Config

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from django.conf import settings
 from pydantic import Field
 
-from workflows import coder, jail
 from workflows.errors import WorkflowStepError
+from workflows.jail import children as jail
+from workflows.javascript import coder
 from workflows.steps import base
 from workflows.steps.due import SaveAs
 from workflows.words import count
@@ -60,6 +61,7 @@ class Config(base.Config):
 class Code(base.Step[Config]):
     kind, label, icon = "code", "Code", "process"
     help = "Runs JavaScript on the data, in a sandbox without files, network and other modules."
+    also = "javascript js script function program python"
     Config = Config
     group, page, gives = "Code", "code.md", "what it returns; what is no object, in the data as `save_as` says"
     start = {"source": START}

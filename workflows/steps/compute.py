@@ -36,14 +36,15 @@ class Config(base.Config):
     )
 
 
-def _preset(label: str, **row: Any) -> base.Preset:
-    return base.Preset(label, {"calculations": [row]})
+def _preset(label: str, also: str = "", **row: Any) -> base.Preset:
+    return base.Preset(label, {"calculations": [row]}, also)
 
 
 class Compute(base.Step[Config]):
     kind, label, icon = "compute", "Dates, texts, hashes", "calendar"
     group, page, gives = "Data", "transform.md", "the data, changed"
     help = "Works out dates, texts, numbers, hashes and signatures."
+    also = "calculate uuid base64 md5 sha256 hmac sign math number round timestamp url encode decode"
     start = {"calculations": [{}]}
     example = {
         "calculations": [
@@ -52,10 +53,10 @@ class Compute(base.Step[Config]):
         ]
     }
     presets = (
-        _preset("Date and time", do="date_shift"),
-        _preset("Extract by a pattern", do="extract", find=r"\d+"),
+        _preset("Date and time", "calendar day", do="date_shift"),
+        _preset("Extract by a pattern", "regex match", do="extract", find=r"\d+"),
         _preset("Replace text", do="replace", find="old", by="new"),
-        _preset("Hash", do="hash"),
+        _preset("Hash", "md5 sha256 checksum", do="hash"),
     )
     Config = Config
 

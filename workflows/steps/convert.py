@@ -180,6 +180,7 @@ class Convert(base.Step[Config]):
     kind, label, icon = "convert", "Read or write a format", "convert"
     group, page, gives = "Data", "transform.md", "the data and the result, or the file that it was saved as"
     help = "Between data and JSON, CSV, spreadsheets, XML, HTML, Markdown, RSS, text lines and zip files."
+    also = "parse encode decode serialise extract import export transform unzip"
     group, page, gives = "Data", "transform.md", "the data, with the result as `save_as` says"
     example = {
         "do": "csv_read",
@@ -189,12 +190,12 @@ class Convert(base.Step[Config]):
     }
     presets = (
         base.Preset("JSON", {"do": "json_read"}),
-        base.Preset("CSV", {"do": "csv_read"}),
+        base.Preset("CSV", {"do": "csv_read"}, "table"),
         base.Preset("XML", {"do": "xml_read"}),
-        base.Preset("HTML extract", {"do": "html_read", "fields": [{"name": "title", "selector": "h1"}]}),
+        base.Preset("HTML extract", {"do": "html_read", "fields": [{"name": "title", "selector": "h1"}]}, "scrape css"),
         base.Preset("Markdown", {"do": "markdown_html"}),
-        base.Preset("RSS feed", {"do": "feed_read"}),
-        base.Preset("Spreadsheet", {"do": "xlsx_read"}),
+        base.Preset("RSS feed", {"do": "feed_read"}, "atom news"),
+        base.Preset("Spreadsheet", {"do": "xlsx_read"}, "excel xlsx table"),
         base.Preset("Convert to file", {"do": "csv_write", "file": "rows.csv"}),
         base.Preset("Extract from file", {"do": "file_read"}),
     )

@@ -14,6 +14,7 @@ class Config(base.Config):
 class Countdown(base.Step[Config]):
     kind, label, icon = "countdown", "Countdown", "countdown"
     help = "Counts down and writes a line each second."
+    also = "timer"
     group, gives = "Wait", '`{"counted_seconds"}`'
     example = {"seconds": 3}
     Config = Config

@@ -6,6 +6,7 @@ from workflows.steps import base
 class Default(base.Step[base.Config]):
     kind, label, icon = "default", "Pass on", "default"
     help = "Hands the data on unchanged."
+    also = "noop nothing"
     group, gives = "Data", "the data"
 
     async def run(self, ctx: base.StepContext) -> base.Done:

@@ -35,6 +35,7 @@ class Config(base.Config):
 class Delay(base.Step[Config]):
     kind, label, icon = "delay", "Delay", "delay"
     help = "Waits for some time, or until one, without holding a worker."
+    also = "sleep pause schedule later timer"
     presets = (base.Preset("Wait until a time of day", {"until": "08:00"}),)
     group, page, gives = "Wait", "delay.md", "the data"
     example = {"seconds": 90}

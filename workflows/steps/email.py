@@ -58,25 +58,25 @@ Who = Annotated[str | list[Any], AfterValidator(_who)]
 
 
 class Config(base.Config):
-    to: Who = Field(
-        description="One address a line: ada@example.org, or Ada <ada@example.org>.", json_schema_extra=LINES
+    to: Who = Field(description="Such as ada@example.org, or Ada <ada@example.org>.", json_schema_extra=LINES)
+    subject: Annotated[str, AfterValidator(_line)] = Field(
+        "", max_length=900, description="One line.", json_schema_extra={"look": "text"}
+    )
+    text: str = Field("", max_length=500_000, description="What is written.")
+    markdown: bool = Field(False, title="The text is Markdown", description="It is then sent as HTML as well.")
+    attachments: Annotated[str | list[Any], AfterValidator(_attached)] = Field(
+        [],
+        description="Files of this workflow: a path, or the reference that a step gave.",
+        json_schema_extra=LINES,
     )
     cc: Who = Field([], title="Cc", description="Who gets a copy, and everybody sees it.", json_schema_extra=LINES)
     bcc: Who = Field([], title="Bcc", description="Who gets a copy, and nobody sees it.", json_schema_extra=LINES)
-    subject: Annotated[str, AfterValidator(_line)] = Field("", max_length=900, description="One line.")
-    text: str = Field("", max_length=500_000, description="What is written.")
-    markdown: bool = Field(False, title="The text is Markdown", description="It is then sent as HTML as well.")
-    html: str = Field(
-        "", title="HTML", max_length=500_000, description="Beside the text, for programs that show it, or alone."
-    )
-    attachments: Annotated[str | list[Any], AfterValidator(_attached)] = Field(
-        [],
-        description="Files of this workflow, one a line: a path, or the reference that a step gave.",
-        json_schema_extra=LINES,
-    )
     reply_to: Who = Field([], description="Where answers go. Empty: to the sender.", json_schema_extra=LINES)
     sender: Annotated[str, AfterValidator(_sender)] = Field(
         "", title="From", description="Empty: as the installation has it. Servers often take one address only."
+    )
+    html: str = Field(
+        "", title="HTML", max_length=500_000, description="Beside the text, for programs that show it, or alone."
     )
     save_as: SaveAs = "email"
 
@@ -84,6 +84,7 @@ class Config(base.Config):
 class Email(base.Step[Config]):
     kind, label, icon = "email", "Email", "mail"
     help = "Sends a mail, with files of this workflow if you like."
+    also = "smtp notify message newsletter"
     group, page = "Reach out", "email.md"
     gives = 'the data and `{"email": {"message_id", "recipients", "refused"}}`'
     effects = "outside"

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic.config import JsonDict
 
+from workflows.comparison import said
 from workflows.errors import InputError, WorkflowStepError
 from workflows.filenames import FileError, NoFile, checked, path_of
 from workflows.steps import base
@@ -70,23 +71,31 @@ class Config(base.Config):
     to: Path = Field(
         "",
         validate_default=True,
-        description="Copy and move: the new path. A file that is there is replaced.",
-        json_schema_extra={"look": "text"},
+        description="The new path. A file that is there is replaced.",
+        json_schema_extra={"look": "text", "when": {"operation": ["copy", "move"]}},
     )
     content: Annotated[Any, AfterValidator(_short)] = Field(
-        "", description="Write and append: what goes into the file.", json_schema_extra={"look": "long"}
+        "",
+        description="What goes into the file.",
+        json_schema_extra={"look": "long", "when": {"operation": ["write", "append"]}},
     )
     form: Literal["text", "json", "base64", "file"] = Field(
         "text",
         title="As",
         description="What stands in the data for the content: read gives it so, write and append take it so.",
-        json_schema_extra={"words": WORDS},
+        json_schema_extra={"words": WORDS, "when": {"operation": ["read", "write", "append"]}},
     )
     encoding: Annotated[str, AfterValidator(_encoding)] = Field(
-        "utf-8", max_length=40, description="Of text: utf-8, latin-1, cp1252 and others."
+        "utf-8",
+        max_length=40,
+        description="Of text: utf-8, latin-1, cp1252 and others.",
+        json_schema_extra={"when": {"operation": ["read", "write", "append"]}},
     )
     may_be_missing: bool = Field(
-        False, title="It may be missing", description="Read then gives null, and delete does nothing."
+        False,
+        title="It may be missing",
+        description="Read then gives null, and delete does nothing.",
+        json_schema_extra={"when": {"operation": ["read", "delete"]}},
     )
     save_as: SaveAs = "result"
 
@@ -94,13 +103,14 @@ class Config(base.Config):
 class File(base.Step[Config]):
     kind, label, icon = "file", "File", "file"
     help = "Reads, writes, lists and deletes files of this workflow's own."
+    also = "save load store disk folder append"
     group, page, gives = "Reach out", "files.md", "the data, with what came of it as `save_as` says"
     effects = "outside"
     example = {"operation": "write", "path": "notes/{{ execution.id }}.txt", "content": "{{ input.text }}"}
     Config = Config
     presets = (
-        base.Preset("Read a file", {"operation": "read", "path": "notes.txt"}),
-        base.Preset("Write a file", {"operation": "write", "path": "result.json", "form": "json"}),
+        base.Preset("Read a file", {"operation": "read", "path": "notes.txt"}, "load open"),
+        base.Preset("Write a file", {"operation": "write", "path": "result.json", "form": "json"}, "save store"),
         base.Preset("List files", {"operation": "list"}),
     )
 
@@ -186,8 +196,9 @@ class File(base.Step[Config]):
         if isinstance(content, int | float) and not isinstance(content, bool):
             content = str(content)
         if not isinstance(content, str):
-            what = type(content).__name__
-            raise _refused(f"Content must be text to be written as {WORDS[form]}; it is a {what}. Choose As: JSON.")
+            raise _refused(
+                f"Content must be text to be written as {WORDS[form]}; it is {said(content)}. Choose As: JSON."
+            )
         return self._encoded(content) if form == "text" else _decoded(content)
 
     def _encoded(self, text: str) -> bytes:

@@ -57,6 +57,7 @@ class Config(base.Config):
 class ForEach(base.Step[Config]):
     kind, label, icon = "for_each", "For each", "for_each"
     help = "Runs the steps behind “each item” once for each item of a list, several at a time."
+    also = "loop foreach iterate repeat map batch"
     handles = (EACH, DONE)
     group, page = "Ways", "loops.md"
     gives = '`{"items", "failed", "count"}`'

@@ -12,13 +12,13 @@ from django.conf import settings
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from workflows.client import check_url
 from workflows.errors import AddressRefused, InputError
 from workflows.http import body, failure, head, statuses
 from workflows.http.answer import Answer
 from workflows.http.request import Request, Sending
 from workflows.http.showing import in_bytes, shown
-from workflows.outward import LONGEST_URL
+from workflows.outgoing.addresses import LONGEST_URL
+from workflows.outgoing.client import check_url
 from workflows.steps import base
 from workflows.steps.due import SaveAs
 from workflows.steps.secret_name import SecretName
@@ -198,6 +198,7 @@ class Config(base.Config):
 class Http(base.Step[Config]):
     kind, label, icon = "http", "HTTP request", "http"
     help = "Calls another system: an API, a webhook, a web page, a file."
+    also = "url fetch curl rest put notify slack telegram discord"
     group, page = "Reach out", "http.md"
     gives = 'the data and `{"response": {"status", "headers", "body", "url", "took_ms"}}`'
     effects = "outside"
@@ -259,7 +260,7 @@ class Http(base.Step[Config]):
             value = await ctx.secret(config.secret, head.host_of(url))
             headers, query = head.signed(headers, query, config.auth, config.auth_name, value)
         hidden = config.auth_name if config.auth == "query" else ""
-        return Request(config.method, head.with_query(url, query), headers, content, config.follow, hidden)
+        return Request(config.method, head.with_query(url, query), headers, content, config.follow, hidden, ctx.hide)
 
     async def _body(self, ctx: base.StepContext) -> tuple[bytes, str]:
         made = partial(body.made, self.config.body, self.config.content, ctx.files)

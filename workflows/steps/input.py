@@ -25,6 +25,7 @@ class Config(base.Config):
 class Input(base.Step[Config]):
     kind, label, icon = "input", "Input", "input"
     help = "Takes in what the run was started with."
+    also = "form start begin trigger parameters ask"
     literal = frozenset({"fields"})  # they are asked for before anything runs
     group, page = "In and out", "fields.md"
     gives = "the input; with `field`: `{field: input}`"

@@ -17,6 +17,7 @@ class Config(base.Config):
 class Output(base.Step[Config]):
     kind, label, icon = "output", "Output", "output"
     help = "Gathers the data as the result of the run."
+    also = "end return respond answer finish"
     group, gives = "In and out", '`{"result": data}`'
     example = {"format": "json"}
     Config = Config

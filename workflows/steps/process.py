@@ -17,6 +17,7 @@ class Config(base.Config):
 class Process(base.Step[Config]):
     kind, label, icon = "process", "Process", "process"
     help = "Changes every text in the data: upper case, lower case, trimmed."
+    also = "case"
     group, gives = "Data", "the data, changed"
     example = {"operation": "uppercase"}
     Config = Config

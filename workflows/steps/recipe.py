@@ -14,7 +14,7 @@ from workflows.config import looks
 from workflows.errors import WorkflowStepError
 from workflows.expressions import Expression, Place
 from workflows.steps.base import RESERVED, Step
-from workflows.steps.sentences import named, sentence, titled
+from workflows.steps.sentences import named, titled, told
 
 
 class SettingError(WorkflowStepError):
@@ -45,8 +45,8 @@ class Recipe:
         try:
             return self.kind(self.kind.Config.model_validate(config))
         except ValidationError as error:
-            wrong = [{**one, "loc": titled(self.kind.Config, one["loc"])} for one in error.errors(include_url=False)]
-            text = " ".join(sentence(one) for one in wrong[:5])
+            wrong = told(self.kind.Config, error.errors(include_url=False))
+            text = " ".join(sentence for _, sentence in wrong[:5])
             raise SettingError(text, {"step": self.kind.kind}, is_permanent=True) from None
 
     def called(self, place: Place) -> str:

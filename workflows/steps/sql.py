@@ -63,7 +63,7 @@ class Config(base.Config):
     )
     parameters: Annotated[Any, AfterValidator(_parameters)] = Field(
         None,
-        description='JSON: a list such as ["open", 10], or an object such as {"state": "open"}.',
+        description='A list such as ["open", 10], or an object such as {"state": "open"}.',
         json_schema_extra={"look": "json"},
     )
     writes: Annotated[bool, AfterValidator(_writes)] = Field(
@@ -79,6 +79,7 @@ class Config(base.Config):
 class SQL(base.Step[Config]):
     kind, label, icon = "sql", "SQL", "table"
     help = "Asks a database, or changes it where that is allowed."
+    also = "query select insert update table postgres postgresql mysql sqlite"
     group, page = "Reach out", "sql.md"
     gives = 'the data and `{"result": {"rows", "count", "is_cut"}}`'
     effects = "none"

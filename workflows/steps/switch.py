@@ -72,6 +72,7 @@ class Config(base.Config):
 class Switch(base.Step[Config]):
     kind, label, icon = "switch", "Switch", "branch"
     help = "Goes the way of the first case that holds, and another way if none does."
+    also = "case route choose"
     handles = (DEFAULT,)
     start = {"cases": [{"id": "case-1", "label": "Case 1", "conditions": [{}]}]}
     group, page, gives = "Ways", "conditions.md", "the data"

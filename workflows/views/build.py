@@ -5,6 +5,7 @@ Each state of the page has an address. HTMX gets the builder without the page ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,21 +14,24 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from workflows import config, failing
+from workflows import config, dynamic, failing
 from workflows.changes import told
 from workflows.graph import Edge, Graph, Node
+from workflows.memory import recalled
 from workflows.models import Workflow
 from workflows.permissions import can
 from workflows.picker import choices
+from workflows.previews import named_by, previews, recipe_for
 from workflows.reach import reachable
 from workflows.sayings import kind_label
 from workflows.scene import Mark, scene
-from workflows.secret_choice import with_secrets
-from workflows.steps import AnyStep, config_errors, handles_of, kind_of
+from workflows.secrets.choice import with_secrets
+from workflows.steps import config_errors, handles_of, kind_of, naming_errors
 from workflows.views.record import editable, may_edit, workflow_for
 from workflows.ways import end, free, ways
 
 Context = dict[str, Any]
+Shown = Mapping[str, config.Preview]
 NEIGHBOURS = 200  # steps that are offered as those to run after
 
 
@@ -51,7 +55,9 @@ def step(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResponse:
     graph: Graph | None = page["scene"].graph
     if graph is None or node_id not in graph.nodes:
         raise Http404(f"“{workflow.name}” has no step “{node_id}” any more.")
-    return _answered(request, page | inspector(request, workflow, graph, graph.nodes[node_id]))
+    node = graph.nodes[node_id]
+    shown = previews_of(request, workflow, graph, node) if page["may_edit"] else {}
+    return _answered(request, page | inspector(request, workflow, graph, node, shown))
 
 
 @require_safe
@@ -101,8 +107,19 @@ def last_execution(workflow: Workflow) -> tuple[Any, dict[str, Mark]]:
     return last, {node: Mark(kind, took_ms) for node, kind, took_ms in rows[:2_000]}
 
 
-def inspector(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node) -> Context:
-    """One step: its settings, what it runs after, and what may be done with it."""
+def previews_of(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node) -> Shown:
+    """What comes of a step's expressions, by field. Nothing is read where there is none."""
+    recipe = recipe_for(kind_of(node), node.data)
+    if not recipe.expressions:
+        return {}
+    memory = recalled(workflow, graph, node.id, named_by(recipe))
+    return previews(recipe, memory, f"preview {request.user.pk}")
+
+
+def inspector(
+    request: HttpRequest, workflow: Workflow, graph: Graph, node: Node, shown: Shown | None = None
+) -> Context:
+    """One step: its settings, what it runs after, and what may be done with it. `shown`: under its fields."""
     kind = kind_of(node)
     return {
         "node": node,
@@ -112,7 +129,7 @@ def inspector(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node
             "help": kind.help,
         },  # a class would be called by the template
         "is_known": kind.kind == node.type,
-        "settings": _settings(request, kind, node, workflow),
+        "settings": settings_of(request, workflow, graph, node, shown or {}),
         "failing": failing.section(node.data),
         "after": [(edge, end(graph, edge)) for edge in graph.incoming[node.id]],
         "offers": _offers(graph, node),
@@ -121,13 +138,17 @@ def inspector(request: HttpRequest, workflow: Workflow, graph: Graph, node: Node
     }
 
 
-def _settings(request: HttpRequest, kind: type[AnyStep], node: Node, workflow: Workflow) -> list[config.Setting]:
+def settings_of(
+    request: HttpRequest, workflow: Workflow, graph: Graph, node: Node, shown: Shown
+) -> list[config.Setting]:
     """Some fields offer what only this person, or only this workflow, may choose."""
+    kind = kind_of(node)
     errors: dict[str, list[str]] = {}
-    for place, text in config_errors(kind, node.data):
+    named = ((place, f"This {text}") for place, text in naming_errors(node, graph))
+    for place, text in [*config_errors(kind, node.data), *named]:
         errors.setdefault(place, []).append(text)
-    settings = config.settings(kind.Config, node.data, errors)
-    settings = with_secrets(workflow, settings)
+    settings = with_secrets(workflow, config.settings(kind.Config, node.data, errors))
+    settings = dynamic.taking(settings, kind.literal, shown)
     return [reachable(request.user, one) if one.look == "workflow" else one for one in settings]
 
 

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from workflows import config, edits, failing
+from workflows import config, dynamic, edits, failing
 from workflows.errors import EditConflict, EditError, InputError, StepstreamError
 from workflows.graph import OUT, Node, sketch
 from workflows.models import Workflow
@@ -68,19 +68,22 @@ def _configure(request: HttpRequest, workflow_id: int, node_id: str) -> HttpResp
     is_typing = not verb and request.headers.get("HX-Request")
 
     def make(before: Definition) -> Change:
-        change = edits.configure(before, node_id, _typed(before, node_id, request.POST, verb, place))
-        return replace(change, subject="") if verb in ARRANGE else change  # undone by itself, not with what was typed
+        change = edits.configure(before, node_id, as_typed(before, node_id, request.POST, verb, place))
+        return (
+            replace(change, subject="") if verb in (*ARRANGE, *dynamic.VERBS) else change
+        )  # undone by itself, not with what was typed
 
     return _kept(request, workflow_id, node_id, make) if is_typing else _made(request, workflow_id, make)
 
 
-def _typed(before: Definition, node_id: str, typed: Any, verb: str, place: str) -> dict[str, Any]:
+def as_typed(before: Definition, node_id: str, typed: Any, verb: str = "", place: str = "") -> dict[str, Any]:
     """The step's data with what was typed. `base` is what stood in the form: what equals it was not touched."""
     node = edits.node_of(before, node_id)
     kind, data = kind_of(node), dict(node.data)
     base = _base(typed.get("base", ""), data)
     made = config.read(kind.Config, typed, base) | {name: typed.get(name, base.get(name, "")) for name in NAMES}
     made = config.arranged(kind.Config, made, verb, place) if verb in ARRANGE else made
+    made = dynamic.toggled(kind.Config, made, verb, place) if verb in dynamic.VERBS else made
     made = failing.read(typed, kind.filled(made))
     made = {key: value for key, value in made.items() if key not in NAMES or str(value).strip()}
     for key in [*base, *made]:

@@ -41,8 +41,8 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from workflows.client import client2
 from workflows.errors import InputError, WorkflowStepError
+from workflows.outgoing.client import client2
 from workflows.steps.base import Usage
 from workflows.steps.language import refusals, shape
 from workflows.steps.language.endpoint import ANTHROPIC, OPENAI, Endpoint
@@ -69,9 +69,14 @@ async def ask(
     key: str | None,
     log: Log,
     tokens_left: int | None = None,
+    hide: Callable[[Any], Any] = lambda told: told,
 ) -> Answer:
     """Raises WorkflowStepError; its details have {"usage"} where an attempt that failed used tokens."""
-    asking = _Asking(question, endpoint, log, tokens_left)
+
+    def hidden(text: str) -> str:
+        return str(hide(text.replace(key, "[key]") if key else text))
+
+    asking = _Asking(question, endpoint, log, tokens_left, hidden)
     connect_s = min(settings.HTTP_CONNECT_SECONDS, question.timeout_s)
     timeout = httpx2.Timeout(question.timeout_s, connect=connect_s)
     try:
@@ -83,7 +88,7 @@ async def ask(
         reason = f"{endpoint.host} did not answer within {question.timeout_s:g} s."
         refused = WorkflowStepError(reason, {"timeout_s": question.timeout_s})
     except Exception as error:
-        refused = refusals.refusal(error, endpoint, key)
+        refused = refusals.refusal(error, endpoint, hidden)
     # Raised from here, so that no library's own words come into the trace: they may repeat the key.
     raise refusals.with_usage(refused, asking.usage)
 
@@ -94,6 +99,7 @@ class _Asking:
     endpoint: Endpoint
     log: Log
     tokens_left: int | None
+    hide: refusals.Hide
     usage: Usage | None = None
     messages: list[ModelMessage] = field(default_factory=list)
 
@@ -171,7 +177,7 @@ class _Asking:
             hint = " It reached the most tokens that it may have." if response.finish_reason == "length" else ""
             raise WorkflowStepError(
                 f"The answer did not fit the schema, asked {times} time{'s' if times > 1 else ''}: {reason}.{hint}",
-                {"answer": _text(response)[:2_000], "problems": wrong},
+                {"answer": self.hide(_text(response))[:2_000], "problems": wrong},
             )
         self.log(f"The answer does not fit, so it is asked again: {reason}", "warning")
         # Told as words, also where it came by a tool: what a tool was given may not even be JSON.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +19,7 @@ from workflows.errors import WorkflowStepError
 from workflows.steps.base import Usage
 from workflows.steps.language.endpoint import Endpoint
 
+Hide = Callable[[str], str]
 UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 AGAIN = {408, 409, 425, 429}  # and everything from 500: the same request may well be answered later
 MOST_WORDS = 500
@@ -32,15 +33,15 @@ MEANINGS = {
 }
 
 
-def refusal(error: Exception, endpoint: Endpoint, key: str | None) -> WorkflowStepError:
-    """`key` is taken out of the provider's words, should it repeat it."""
+def refusal(error: Exception, endpoint: Endpoint, hide: Hide) -> WorkflowStepError:
+    """`hide`: takes the key out of the provider's words, should it repeat it."""
     ours = next((one for one in _chain(error) if isinstance(one, WorkflowStepError)), None)
     if ours is not None:
         ours.__cause__, ours.__context__ = None, None
         return ours
     if isinstance(error, ModelHTTPError) and error.status_code >= 400:
-        return _of_status(error, endpoint, key)
-    words = _without(key, _last_words(error))
+        return _of_status(error, endpoint, hide)
+    words = _last_words(error, hide)
     if any(isinstance(one, UNREACHED) for one in _chain(error)):
         return WorkflowStepError(f"{endpoint.host} could not be reached: {words}")
     if isinstance(error, ModelAPIError | UnexpectedModelBehavior):
@@ -56,8 +57,8 @@ def with_usage(error: WorkflowStepError, usage: Usage | None) -> WorkflowStepErr
     return error
 
 
-def _of_status(error: ModelHTTPError, endpoint: Endpoint, key: str | None) -> WorkflowStepError:
-    status, said = error.status_code, _without(key, _said(error.body))
+def _of_status(error: ModelHTTPError, endpoint: Endpoint, hide: Hide) -> WorkflowStepError:
+    status, said = error.status_code, _said(error.body, hide)
     meaning = MEANINGS.get(status, "")
     message = f"{endpoint.host} answered {status}{f', {meaning}' if meaning else ''}{f': {said}' if said else ''}"
     is_hopeless = isinstance(error, ModelQuotaExceededError) or (status < 500 and status not in AGAIN)
@@ -70,19 +71,19 @@ def _of_status(error: ModelHTTPError, endpoint: Endpoint, key: str | None) -> Wo
     )
 
 
-def _said(body: Any) -> str:
+def _said(body: Any, hide: Hide) -> str:
     """The message in an error's body, whichever of the usual shapes it has."""
     for inner in (body.get("error"), body) if isinstance(body, dict) else (body,):
         keys = ("message", "detail", "error", "title")
         said = next((inner[key] for key in keys if inner.get(key)), None) if isinstance(inner, dict) else inner
         if isinstance(said, str) and said.strip():
-            return _short(said)
+            return _short(hide(said))
     return ""
 
 
-def _last_words(error: BaseException) -> str:
+def _last_words(error: BaseException, hide: Hide) -> str:
     """Of the innermost that has any: what wraps it says little."""
-    return _short([*(str(one) for one in _chain(error) if str(one).strip()), type(error).__name__][-2:][0])
+    return _short(hide([*(str(one) for one in _chain(error) if str(one).strip()), type(error).__name__][-2:][0]))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -96,7 +97,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _short(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= MOST_WORDS else f"{text[:MOST_WORDS]} …"
-
-
-def _without(key: str | None, text: str) -> str:
-    return text.replace(key, "[key]") if key else text
