@@ -178,13 +178,13 @@ def _unwanted(taking: Future[jail.Child]) -> None:
 async def _talk(child: jail.Child, source: str, given: str, timeout_s: float, say: Say) -> End:
     loop, lines = asyncio.get_running_loop(), asyncio.StreamReader(limit=LONGEST_LINE)
     reading, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), child.stdout)
-    writing, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, child.stdin)
+    writing, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, child.stdin)
     try:
         async with asyncio.timeout(START_S):
             if not await lines.readline():
                 return End("not started")
         request = {"source": source, "given": given, "timeout_s": timeout_s, "memory": MEMORY}
-        asyncio.StreamWriter(writing, protocol, None, loop).write(json.dumps(request).encode() + b"\n")
+        writing.write(json.dumps(request).encode() + b"\n")
         async with asyncio.timeout(timeout_s + SPARE_S):
             return await _listen(lines, say)
     except TimeoutError:
@@ -193,7 +193,8 @@ async def _talk(child: jail.Child, source: str, given: str, timeout_s: float, sa
         return End("killed")
     finally:
         reading.close()
-        writing.close()
+        if not writing.is_closing():
+            writing.abort()  # what was not taken yet too: the pipe is gone in a moment, and the loop must not watch it
 
 
 async def _listen(lines: asyncio.StreamReader, say: Say) -> End:
