@@ -14,9 +14,10 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from workflows import hosts
 from workflows.errors import VaultError, WorkflowStepError
 from workflows.models import Secret, Workflow
+from workflows.secrets import hosts
+from workflows.values import clean_text
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def _meant(workflow_id: int, name: str) -> Secret:
             "yours, and uses your secrets.",
             name,
         )
-    secret = Secret.objects.select_related("owner").meant_by(name, workflow)
+    secret = Secret.objects.select_related("owner").meant_by(clean_text(name), workflow)
     if secret is None:
         of_group = f", nor the group {workflow.group.name} that it shares" if workflow.group else ""
         owner = workflow.owner.get_username()

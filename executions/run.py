@@ -34,8 +34,9 @@ from executions.models.execution import CANCELLED_BY_USER
 from executions.outcome import Setting, WorkerLost, commit_of, entry_for, keep, timed_out, usage_of
 from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.tracing import current_execution
+from executions.turns import in_turn
 from executions.variables import variables_of
-from executions.workshop import TIMED_OUT, Ended, Line, Workshop, caught
+from executions.workshop import TIMED_OUT, Apart, Ended, Line, Workshop, caught
 from workflows.blueprint import Blueprint
 from workflows.errors import WorkflowStepError
 from workflows.files import area
@@ -170,7 +171,7 @@ class Run:
     async def _regain(self, node_id: str, attempt: int) -> None:
         fan_out = partial(caught, partial(self._fanned_out, node_id))
         is_quick = self._is_light and self._is_quick(node_id)
-        outcome = fan_out() if is_quick else await asyncio.to_thread(fan_out)
+        outcome = fan_out() if is_quick else await self._apart(node_id)(fan_out)
         if isinstance(outcome, BaseException):
             self._unit.closed.append(node_id)
             self._unit.orphaned.append(node_id)
@@ -179,14 +180,18 @@ class Run:
             self._families.add(Family(node_id, attempt, outcome))
 
     def _fanned_out(self, node_id: str) -> Each | Call:
-        return self._made(node_id).fan_out(copied(self.ledger.incoming[node_id]))
+        return self._made_again(node_id).fan_out(copied(self.ledger.incoming[node_id]))
 
-    def _made(self, node_id: str) -> AnyStep:
+    def _made(self, node_id: str, owner: str = "") -> AnyStep:
         """The step, ready to run. Where its settings hold more than paths this waits for the evaluator."""
         recipe = self.blueprint.recipe(node_id)
         if not recipe.expressions:
             return self.blueprint.step(node_id)
-        return recipe.made(self._scope(node_id), f"workflow {self._held.workflow_id}")
+        return recipe.made(self._scope(node_id), owner or f"workflow {self._held.workflow_id}")
+
+    def _made_again(self, node_id: str) -> AnyStep:
+        """Its expressions gave their values before: what others of the workflow did since must not keep them out."""
+        return self._made(node_id, f"{self.execution_id}:{node_id}")
 
     def _scope(self, node_id: str) -> dict[str, Any]:
         """What expressions may name. The same after a crash: the clock and the variables come from the journal."""
@@ -204,6 +209,13 @@ class Run:
         """Whether _made() may be called on the loop."""
         recipe = self.blueprint.recipe(node_id)
         return not recipe.expressions or (recipe.is_quick and self._is_light)
+
+    def _apart(self, node_id: str) -> Apart:
+        """Expressions in turn with those of other workflows; anything else that takes time in a thread of its own."""
+        recipe = self.blueprint.recipe(node_id)
+        if recipe.expressions and not recipe.is_quick:
+            return partial(in_turn, f"workflow {self._held.workflow_id}")
+        return asyncio.to_thread
 
     async def _look(self) -> None:
         """Reads what others did, where a nudge said so."""
@@ -368,14 +380,15 @@ class Run:
         node, now = self.state.nodes[node_id], timezone.now()
         took = (now - node.started_at).total_seconds() if node.started_at else 0
         if not (self._is_light and self._is_quick(node_id) and blobs.is_small(answer)):
-            self._workshop.go_on(node_id, node.attempt, partial(self._resumed, node_id, answer), perf_counter() - took)
+            resumed, began = partial(self._resumed, node_id, answer), perf_counter() - took
+            self._workshop.go_on(node_id, node.attempt, resumed, began, self._apart(node_id))
             return
         try:
             outcome: Any = self._resumed(node_id, answer)
         except Exception as error:
             outcome = error
         if isinstance(outcome, Done) and not blobs.is_small(outcome.output):
-            self._workshop.go_on(node_id, node.attempt, lambda: outcome, perf_counter() - took)
+            self._workshop.go_on(node_id, node.attempt, lambda: outcome, perf_counter() - took, asyncio.to_thread)
             return
         self._note_outcome(Ended(node_id, node.attempt, outcome, round(took * 1000), now))
 
@@ -386,7 +399,7 @@ class Run:
         is_child = self.state.nodes[node_id].waits_for == WaitKind.CHILD
         if is_child and isinstance(answer, dict) and set(answer) == {"refused"}:
             raise WorkflowStepError(answer["refused"])
-        return self._made(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
+        return self._made_again(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
 
     def _pause(self, node_id: str) -> None:
         """Before this step, as somebody asked."""
@@ -585,7 +598,12 @@ class Run:
             spends = self.blueprint.recipe(start.node).kind.spends
             if is_light := self._is_light and not spends:
                 fill(context)
-            self._workshop.start(make, context, None if is_light else fill, is_quick=self._is_quick(start.node))
+            self._workshop.start(
+                make,
+                context,
+                None if is_light else fill,
+                None if self._is_quick(start.node) else self._apart(start.node),
+            )
             self._alarm.set(deadline(self.blueprint, self.state, start.node))
 
     def _context(self, start: Start) -> StepContext:

@@ -29,8 +29,8 @@ from executions.lease import LeaseKeeper, OwnerFile
 from executions.live import ENGINES, VIEWERS, Bell
 from executions.run import Run
 from executions.sweep import LOOK_S, Sweep
-from workflows import client
 from workflows.blueprint import Blueprint
+from workflows.outgoing import client
 
 log = logging.getLogger(__name__)
 

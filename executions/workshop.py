@@ -39,6 +39,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 Keep = Callable[[str, Any], Awaitable[Any]]
 Fill = Callable[[StepContext], None]
+Apart = Callable[[Callable[[], Any]], Awaitable[Any]]  # does something beside the loop
 InThread = Callable[[Callable[[], Any]], Future[Any]]
 
 
@@ -83,24 +84,24 @@ class Workshop:
         self._lines_timer: asyncio.TimerHandle | None = None
 
     def start(
-        self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None = None, *, is_quick: bool = True
+        self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None = None, apart: Apart | None = None
     ) -> None:
         """`make` gives the step; where it cannot be made, that is what the attempt ends with.
 
-        `fill`: what puts its data into the context, in a thread, where that takes time. `is_quick`: whether `make` may
-        run on the loop.
+        `fill`: what puts its data into the context, in a thread, where that takes time. `apart`: how `make` is
+        done where it takes time as well; None: on the loop.
         """
         ctx.write = partial(self._write, ctx.node, ctx.attempt)
-        work = self._work(ctx.node, ctx.attempt, partial(self._run, make, ctx, fill, is_quick))
+        work = self._work(ctx.node, ctx.attempt, partial(self._run, make, ctx, fill, apart))
         task = asyncio.create_task(work, name=f"step {ctx.idempotency_key}")
         self._tasks[ctx.node] = ctx.attempt, task
 
-    def go_on(self, node: str, attempt: int, answer: Callable[[], Any], began: float) -> None:
+    def go_on(self, node: str, attempt: int, answer: Callable[[], Any], began: float, apart: Apart) -> None:
         """A step whose wait is over and whose data is large: what follows is worked out in a thread.
 
         `began`: by perf_counter(), when the attempt did.
         """
-        work = self._work(node, attempt, partial(asyncio.to_thread, caught, answer), began)
+        work = self._work(node, attempt, partial(apart, partial(caught, answer)), began)
         self._tasks[node] = attempt, asyncio.create_task(work, name=f"step {node} goes on")
 
     def stop(self, node: str, attempt: int, why: str = CANCELLED) -> bool:
@@ -186,10 +187,12 @@ class Workshop:
         took = round((perf_counter() - began) * 1000)
         self._tell(Ended(node, attempt, outcome, took, timezone.now()))
 
-    async def _run(self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None, is_quick: bool) -> Any:
+    async def _run(
+        self, make: Callable[[], Step[Any]], ctx: StepContext, fill: Fill | None, apart: Apart | None
+    ) -> Any:
         if fill:
             await asyncio.to_thread(fill, ctx)
-        return await self._outcome(make() if is_quick else await asyncio.to_thread(make), ctx)
+        return await self._outcome(await apart(make) if apart else make(), ctx)
 
     async def _outcome(self, step: Step[Any], ctx: StepContext) -> Any:
         if inspect.iscoroutinefunction(step.run):

@@ -194,4 +194,5 @@ class LoadedExampleAdmin(admin.ModelAdmin):
         return False
 
 
-from workflows import secret_admin  # noqa: E402, F401  (it builds on the above, and Django looks for admins here alone)
+# It builds on the above, and Django looks for admins in this file alone.
+from workflows.secrets import admin as secrets_admin  # noqa: E402, F401

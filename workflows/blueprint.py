@@ -14,8 +14,8 @@ from workflows.errors import DefinitionError
 from workflows.expressions import steps_named, variables_named
 from workflows.fields import Field, check
 from workflows.graph import Graph, parse
-from workflows.mentions import secrets_named
 from workflows.policy import Policy, policy_of
+from workflows.secrets.mentions import secrets_named
 from workflows.steps.input import Input
 from workflows.steps.recipe import Recipe
 

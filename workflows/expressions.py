@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from workflows import evaluator, lookup
 from workflows.errors import WorkflowStepError
-from workflows.evaluator import Fault, Template
-from workflows.lookup import Chain
+from workflows.evaluation import evaluator, lookup
+from workflows.evaluation.evaluator import Fault, Template
+from workflows.evaluation.lookup import Chain
 from workflows.values import copied
 
 ROOTS = ("input", "data", "steps", "vars", "now", "execution")
 Place = tuple[str | int, ...]  # into the settings: ("conditions", 0, "value")
 LONGEST = evaluator.SOURCE_BYTES  # characters of one expression with the text around it
+KEPT = 2_048  # characters of one whose check is remembered: a thousand long ones would fill the memory
 
 
 class ExpressionError(WorkflowStepError):
@@ -27,7 +28,8 @@ class ExpressionError(WorkflowStepError):
     def __init__(self, one: Expression, fault: Fault, name: str) -> None:
         details = {"setting": ".".join(map(str, one.place)), "line": fault.line, "column": fault.column}
         message = f"{name}{at(one.source, fault)}: {fault.message}"
-        super().__init__(message, {**details, "expression": one.source[:500]}, is_permanent=True)
+        is_permanent, more = fault.passes_after_s is None, {**details, "expression": one.source[:500]}
+        super().__init__(message, more, is_permanent=is_permanent, retry_after_s=fault.passes_after_s)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Expression:
     @cached_property
     def is_quick(self) -> bool:
         """Nothing but paths and text: it needs no child, and is worked out at once."""
-        return bool(self.tags) and evaluator.is_plain(self.source) and all(one[0] in ROOTS for one in self.chains)
+        paths = lookup.PLACE.finditer(self.source)
+        return bool(self.tags) and evaluator.is_plain(self.source) and all(_root(found[1]) in ROOTS for found in paths)
 
 
 def holds_one(value: Any) -> bool:
@@ -68,15 +71,10 @@ def holds_any(value: Any) -> bool:
     return any(True for _ in _texts(value, ()))
 
 
-@lru_cache(maxsize=4096)
-def _expression(place: Place, source: str) -> Expression:
-    return Expression(place, source)
-
-
 def found_in(settings: Mapping[str, Any], literal: frozenset[str] = frozenset()) -> tuple[Expression, ...]:
     """Every expression in a step's settings, but for those in which {{ }} means nothing."""
     shown = {key: value for key, value in settings.items() if key not in literal}
-    return tuple(_expression(place, text) for place, text in _texts(shown, ()))
+    return tuple(Expression(place, text) for place, text in _texts(shown, ()))
 
 
 def chains_in(expressions: Sequence[Expression]) -> tuple[Chain, ...]:
@@ -132,9 +130,27 @@ def at(source: str, fault: Fault) -> str:
     return f"{line}{column}"
 
 
-@lru_cache(maxsize=4096)
 def fault_in(source: str) -> Fault | None:
     """What is wrong with how it is written."""
+    try:
+        return _known_fault(source) if len(source) <= KEPT else _fault_in(source)
+    except _Passing as passing:
+        return passing.fault
+
+
+class _Passing(Exception):
+    """Nobody could say just now, so that is not kept."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+
+@lru_cache(maxsize=4096)
+def _known_fault(source: str) -> Fault | None:
+    return _fault_in(source)
+
+
+def _fault_in(source: str) -> Fault | None:
     one = Expression((), source)
     if not one.tags:
         return Fault("“{{” opens an expression that “}}” never ends.")
@@ -143,7 +159,11 @@ def fault_in(source: str) -> Fault | None:
             return Fault("A secret is chosen in a field for secrets, and no expression can read it.")
         if chain == ("steps",) or (chain[0] == "steps" and not isinstance(chain[1], str)):
             return Fault("“steps” is followed by the id of a step, as in steps.fetch.output.")
-    return evaluator.check([source])[0]
+    # Each on its own account: who writes what has to be stopped keeps nobody else from publishing.
+    fault = evaluator.check([source], f"the text {hash(source)}")[0]
+    if fault and fault.passes_after_s is not None:
+        raise _Passing(fault)
+    return fault
 
 
 def written(chain: Chain) -> str:
@@ -163,6 +183,10 @@ def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _texts(inner, (*place, number))
+
+
+def _root(path: str) -> str | int:
+    return lookup.pieces(path)[0]
 
 
 def _named(root: str, expressions: Sequence[Expression]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from workflows import config, expressions
 from workflows.config import Preview
-from workflows.evaluator import Fault
+from workflows.evaluation.evaluator import Fault
 from workflows.expressions import Chain, Expression, Place, at
 from workflows.memory import Memory, Withheld
 from workflows.names import sample

@@ -36,7 +36,7 @@ from executions.waits_api import of_execution
 from executions.waits_api import router as waits
 from workflows.api import router as workflows
 from workflows.errors import DefinitionError, EditConflict, EditError, InputError, WorkflowExecutionError
-from workflows.secret_api import NamedInUse, secrets, variables
+from workflows.secrets.api import NamedInUse, secrets, variables
 from workflows.values import parse
 from workflowsite import api_docs
 from workflowsite.accounts.models import ApiToken

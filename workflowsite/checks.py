@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from workflows import vault
 from workflows.errors import VaultError
-from workflows.outward import rules
+from workflows.outgoing.addresses import rules
+from workflows.secrets import vault
 
 
 @register()

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from workflows import vault
+from workflows.secrets import vault
 from workflowsite.archive import DATABASE, BadArchive, Manifest, read
 from workflowsite.files import sync_folder
 from workflowsite.snapshot import check, stamp

@@ -159,7 +159,7 @@ FILES = {
     "MOST": 10_000,  # of one workflow
 }
 
-# Code steps run only where the system can keep them away from files, which workflows/jail.py tries; or with this.
+# Code steps run only where the system can keep them away from files, which workflows/jail tries; or with this.
 ALLOW_WEAK_SANDBOX = flag("ALLOW_WEAK_SANDBOX")
 
 RETENTION_DAYS = number("RETENTION_DAYS", 30)  # an execution is kept so long after its end; 0: for ever

@@ -12,7 +12,7 @@ handler500 = "workflowsite.refusals.broken"
 urlpatterns = [
     path("", include("workflowsite.accounts.urls")),
     path("", include("workflows.urls")),
-    path("", include("workflows.secret_urls")),
+    path("", include("workflows.secrets.urls")),
     path("", include("executions.urls")),
     path("preferences/", choose, name="preferences"),
     path("api/", api.urls),

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.benchmarks import site
-from workflows import evaluator, jail
-from workflows.evaluator import Template
+from workflows.evaluation import evaluator
+from workflows.evaluation.evaluator import Template
+from workflows.jail import children as jail
 
 CONTEXT: dict[str, Any] = {
     "input": {"amount": 120, "name": "Ada"},

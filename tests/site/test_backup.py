@@ -22,6 +22,7 @@ import pytest
 from workflowsite import restoring, snapshot
 from workflowsite.archive import MANIFEST, BadArchive, is_safe, pack, read
 from workflowsite.data_folder import held
+from workflowsite.management.commands.backup import data_files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -452,3 +453,11 @@ def test_what_is_gone_by_the_time_it_is_packed_is_left_out(tmp_path: Path) -> No
     assert list(manifest.files) == ["a"]
     with pytest.raises(BadArchive):
         read(tmp_path / "here")
+
+
+def test_a_link_is_not_packed_with_what_it_leads_to(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("of somebody else")
+    (data / "files" / "3" / "link.txt").symlink_to(tmp_path / "private")
+
+    assert "files/3/reports/2026 ü.csv" in data_files(data)
+    assert "files/3/link.txt" not in data_files(data)

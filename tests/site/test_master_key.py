@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.site.test_backup import ROOT, manage
-from workflows.vault import Key
+from workflows.secrets.vault import Key
 from workflowsite.archive import read
 
 KEY, OTHER = Key(b"k" * 32).text, Key(b"o" * 32).text

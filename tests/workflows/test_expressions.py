@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows import evaluator, expressions, lookup
+from workflows import expressions
+from workflows.evaluation import evaluator, lookup
+from workflows.evaluation.pool import MINUTE, POOL, Ended
 from workflows.expressions import Expression, ExpressionError, found_in, resolved
 
 SCOPE: dict[str, Any] = {
@@ -226,3 +228,64 @@ def test_any_text_is_worked_out_or_refused_in_words(text: str) -> None:
 def _children_end() -> Any:
     yield
     evaluator.close()
+
+
+@pytest.mark.parametrize("source", ["{{ nope }}", "{{ true }}", "{{ none }}", "{{ nope.deeper }}", "a {{ range }} b"])
+def test_a_name_that_only_the_engine_may_know_is_not_quick(source: str) -> None:
+    """It goes to a child, and the event loop must not wait for one."""
+    assert not Expression((), source).is_quick
+
+
+@pytest.mark.parametrize("source", ["{{ input.a }}", "{{ now }}", 'a {{ steps["x-y"].output[0] }} b {{ vars.z }}'])
+def test_paths_from_what_it_may_name_are_quick(source: str) -> None:
+    assert Expression((), source).is_quick
+
+
+@pytest.fixture
+def no_children(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    evaluator.close()
+    monkeypatch.setattr("workflows.jail.children.sys.executable", "/nowhere/python")
+    return monkeypatch
+
+
+def test_that_no_child_could_be_started_is_not_held_against_an_expression(no_children: pytest.MonkeyPatch) -> None:
+    source = "{{ input.amount + 4711 }}"
+    fault = expressions.fault_in(source)
+    assert fault and fault.message == Ended.NO_CHILD.value
+    no_children.undo()
+    assert expressions.fault_in(source) is None
+
+
+def test_a_step_may_be_tried_again_where_no_child_could_be_started(no_children: pytest.MonkeyPatch) -> None:
+    error = refused("{{ input.amount + 1 }}")
+    assert (error.is_permanent, error.retry_after_s) == (False, 10)
+    no_children.undo()
+    assert refused("{{ input.nope + 1 }}").is_permanent
+
+
+def test_a_workflow_that_was_barred_may_try_again_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(POOL, "_is_barred", lambda owner: True)
+    error = refused("{{ input.amount + 1 }}")
+    assert (error.is_permanent, error.retry_after_s) == (False, MINUTE)
+
+
+def test_what_one_person_writes_keeps_nobody_else_from_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three texts had to be stopped; whoever wrote another one has nothing to do with it."""
+    asked: list[str] = []
+    real = POOL.ask
+
+    def ask(request: Any, many: int, owner: str) -> Any:
+        asked.append(owner)
+        return real(request, many, owner)
+
+    monkeypatch.setattr(POOL, "ask", ask)
+    assert expressions.fault_in("{{ 1 + 47 }}") is None
+    assert expressions.fault_in("{{ 1 + 48 }}") is None
+    assert len(set(asked)) == 2
+    assert "" not in asked
+
+
+def test_long_texts_that_were_checked_do_not_stay_in_memory() -> None:
+    before = expressions._known_fault.cache_info().currsize
+    assert expressions.fault_in("x" * expressions.KEPT + "{{ input.amount }}") is None
+    assert expressions._known_fault.cache_info().currsize == before

@@ -75,6 +75,13 @@ def test_of_many_workflows_with_a_missing_kind_some_are_named() -> None:
 
 
 @pytest.mark.django_db
+def test_no_name_speaks_to_the_terminal() -> None:
+    stored(chain(node("a", "gone\x1b[2J")), name="Old\x1b]0;mine\x07")
+    err = told()[1]
+    assert "\x1b" not in err and "\x07" not in err and "“Old ]0;mine ”" in err
+
+
+@pytest.mark.django_db
 def test_what_does_not_run_misses_nothing() -> None:
     stored(chain(node("a", "gone")), name="Archived").archive()
     Workflow.objects.create(name="Draft", draft=chain(node("a", "gone")))

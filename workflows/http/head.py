@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from django.utils.crypto import salted_hmac
 
 from workflows.errors import WorkflowStepError
-from workflows.outward import LONGEST_URL
+from workflows.outgoing.addresses import LONGEST_URL
 
 if TYPE_CHECKING:
     import httpx

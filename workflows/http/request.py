@@ -9,10 +9,10 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from workflows import client
 from workflows.errors import AddressRefused, WorkflowStepError
 from workflows.http.answer import Answer
 from workflows.http.showing import in_short
+from workflows.outgoing import client
 
 if TYPE_CHECKING:
     import httpx

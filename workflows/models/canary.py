@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from workflows.vault import Vault
+from workflows.secrets.vault import Vault
 
 TEXT, BOUND = "This key is the right one.", "canary"
 

@@ -12,10 +12,10 @@ from django.db.models import Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from workflows import hosts
 from workflows.errors import InputError, VaultError
 from workflows.models.named import Named, NamedQuerySet, clean_name, refuse_taken, refuse_taken_in
-from workflows.vault import Vault, vault
+from workflows.secrets import hosts
+from workflows.secrets.vault import Vault, vault
 
 LEAST, MOST_BYTES = 6, 64 * 1024  # a shorter one could not be hidden in texts: it would stand in many by chance
 USED_EVERY = timedelta(minutes=1)

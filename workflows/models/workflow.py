@@ -19,10 +19,10 @@ from workflows.models.edit import WorkflowEdit, remember
 from workflows.models.tag import WorkflowTag
 from workflows.models.version import WorkflowVersion, digest
 from workflows.people import unknown_names
-from workflows.secret_problems import unusable_secrets
+from workflows.secrets.problems import unusable_secrets
+from workflows.secrets.variables import unknown_variables
 from workflows.splices import Change, Definition, apply
 from workflows.values import copied, require
-from workflows.variable_problems import unknown_variables
 
 
 class Priority(models.IntegerChoices):

@@ -33,16 +33,16 @@ from workflows.steps.countdown import Countdown
 from workflows.steps.default import Default, Unknown
 from workflows.steps.delay import Delay
 from workflows.steps.email import Email
+from workflows.steps.fields import Set
 from workflows.steps.file import File
 from workflows.steps.for_each import DONE, ForEach
 from workflows.steps.http import Http
 from workflows.steps.input import Input
-from workflows.steps.list import List
+from workflows.steps.lists import List
 from workflows.steps.output import Output
 from workflows.steps.process import Process
 from workflows.steps.recipe import Recipe, bare
 from workflows.steps.sentences import told
-from workflows.steps.set import Set
 from workflows.steps.sql import SQL
 from workflows.steps.switch import Switch
 
@@ -136,7 +136,7 @@ def way(node: Node, handle: str) -> str:
 def _node_problems(node: Node, graph: Graph) -> Iterable[Problem]:
     kind = kinds().get(node.type)
     if kind is None:
-        known = textwrap.shorten(", ".join(kinds()), 400, placeholder=" …")
+        known = textwrap.shorten(", ".join(kinds()), 200, placeholder=" …")
         text = f"Step “{node.label}” has the unknown type “{node.type[:80]}”. Known types: {known}."
         yield Problem("step.unknown_type", text, node.id, "type")
         return

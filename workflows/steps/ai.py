@@ -12,7 +12,7 @@ from django.conf import settings
 from pydantic import Field, ValidationInfo, field_validator
 
 from workflows.errors import AddressRefused, InputError, WorkflowStepError
-from workflows.outward import check_url
+from workflows.outgoing.addresses import check_url
 from workflows.steps import base
 from workflows.steps.language import shape
 from workflows.steps.language.endpoint import MOCK, Endpoint, endpoint, split

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from django.conf import settings
 from pydantic import Field
 
-from workflows import coder, jail
 from workflows.errors import WorkflowStepError
+from workflows.jail import children as jail
+from workflows.javascript import coder
 from workflows.steps import base
 from workflows.steps.due import SaveAs
 from workflows.words import count

@@ -144,7 +144,8 @@ def it_declares_its_effects(sample: Sample) -> Iterator[str]:
 def the_form_loses_nothing(sample: Sample) -> Iterator[str]:
     """Reading an untouched form gives the very settings that it was made from, however odd, and foreign keys too."""
     foreign = {"label": "A step", "mine": {"deep": [1, None]}}
-    for given in (sample.given, sample.long, *odd_settings(sample)):
+    dynamic = ({**sample.given, name: EXPRESSION} for name in sample.kind.Config.model_fields)
+    for given in (sample.given, sample.long, *odd_settings(sample), *dynamic):
         data = {**given, **foreign}
         form = config.settings(sample.kind.Config, data, {})
         if (read := config.read(sample.kind.Config, typed(form), data)) != data:
@@ -201,6 +202,9 @@ def expressions_pass_publishing(sample: Sample) -> Iterator[str]:
                 yield f"“{name}” is the name of a secret, and lets an expression choose it."
         else:
             yield from (f"“{name}” takes no expression: {text}" for text in told)
+        for inner, rows in _rows_with_one(info, sample.given.get(name)):
+            told = published({**sample.given, name: rows}, sample.kind)
+            yield from (f"“{name}.{inner}” takes no expression: {text}" for text in told if text not in before)
 
 
 PROMISES: tuple[Promise, ...] = (
@@ -243,6 +247,15 @@ def typed(form: list[config.Setting]) -> dict[str, str]:
         else:
             sent[one.name] = str(one.value)
     return sent
+
+
+def _rows_with_one(info: FieldInfo, rows: Any) -> Iterator[tuple[str, list[Any]]]:
+    """The sample's rows, each time with an expression in another field of the first one."""
+    row = config.row_of(info)
+    if row and isinstance(rows, list) and rows and isinstance(rows[0], dict):
+        for inner, about in row.model_fields.items():
+            if config.looks(about) not in ("hidden", "secret"):
+                yield inner, [{**rows[0], inner: EXPRESSION}, *rows[1:]]
 
 
 def published(given: Mapping[str, Any], kind: type[AnyStep]) -> list[str]:

@@ -12,13 +12,13 @@ from django.conf import settings
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from workflows.client import check_url
 from workflows.errors import AddressRefused, InputError
 from workflows.http import body, failure, head, statuses
 from workflows.http.answer import Answer
 from workflows.http.request import Request, Sending
 from workflows.http.showing import in_bytes, shown
-from workflows.outward import LONGEST_URL
+from workflows.outgoing.addresses import LONGEST_URL
+from workflows.outgoing.client import check_url
 from workflows.steps import base
 from workflows.steps.due import SaveAs
 from workflows.steps.secret_name import SecretName

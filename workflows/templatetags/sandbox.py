@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from workflows import jail
+from workflows.jail import children as jail
 
 register = template.Library()
 

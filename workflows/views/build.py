@@ -25,7 +25,7 @@ from workflows.previews import named_by, previews, recipe_for
 from workflows.reach import reachable
 from workflows.sayings import kind_label
 from workflows.scene import Mark, scene
-from workflows.secret_choice import with_secrets
+from workflows.secrets.choice import with_secrets
 from workflows.steps import config_errors, handles_of, kind_of, naming_errors
 from workflows.views.record import editable, may_edit, workflow_for
 from workflows.ways import end, free, ways

@@ -19,8 +19,8 @@ from django.views.decorators.vary import vary_on_headers
 from workflows.errors import InputError
 from workflows.models import Secret, Variable, Workflow
 from workflows.permissions import may_change, visible, visible_to
-from workflows.secret_forms import SecretForm
-from workflows.usage import usage, usages
+from workflows.secrets.forms import SecretForm
+from workflows.secrets.usage import usage, usages
 from workflows.views.record import see_other, whole
 
 MOST = 200  # of each kind on the page

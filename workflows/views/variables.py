@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods
 from workflows.errors import InputError
 from workflows.models import Variable
 from workflows.permissions import may_change, visible
-from workflows.secret_forms import VariableForm
-from workflows.usage import usage
+from workflows.secrets.forms import VariableForm
+from workflows.secrets.usage import usage
 from workflows.views.record import see_other
 from workflows.views.secrets import require_change
 

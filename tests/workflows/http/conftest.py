@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.remote import Remote, running
-from workflows import client
 from workflows.files import Area, area
 from workflows.graph import Node
+from workflows.outgoing import client
 from workflows.steps import make
 from workflows.steps.base import NoFiles, StepContext
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.remote import Remote, answer, as_json, moved, raw, said, silence
 from tests.workflows.http.conftest import call
-from workflows import outward
 from workflows.http.failure import retry_after_s
+from workflows.outgoing import addresses as outward
 
 #: what the other side sends -> its own words in our error
 WORDS: list[tuple[Any, str]] = [

@@ -16,8 +16,9 @@ import pytest
 
 from tests.remote import Gate, Remote, answer, as_json, drip, flood, moved, packed, raw, running, said, silence
 from tests.workflows.http.conftest import call, called, in_loop
-from workflows import client, outward, transport
 from workflows.errors import AddressRefused, AnswerTooLarge
+from workflows.outgoing import addresses as outward
+from workflows.outgoing import client, transport
 
 TOKEN = {"auth": "bearer", "secret": "T"}
 MANY = 300 * 1024

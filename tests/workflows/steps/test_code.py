@@ -9,10 +9,11 @@ from django.test import Client
 from pydantic import ValidationError
 
 from tests.workflows.steps.conftest import run, step
-from workflows import jail, steps
+from workflows import steps
 from workflows.config import read, settings
 from workflows.errors import WorkflowStepError
 from workflows.graph import parse
+from workflows.jail import children as jail
 from workflows.steps.code import Code
 
 DATA = {"a": 1, "name": "Ada"}

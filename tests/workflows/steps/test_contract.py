@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tests.samples import BUILT_IN
 from workflows import steps
@@ -81,6 +81,20 @@ class Pair(base.Config):
         return self
 
 
+class Crossed(base.Config):
+    """One field complains of another, which only the run will know."""
+
+    other: str = Field("", max_length=100, description="Another.")
+    text: str = Field("", max_length=100, description="A text.")
+
+    @field_validator("text")
+    @classmethod
+    def _fits(cls, text: str, info: ValidationInfo) -> str:
+        if info.data.get("other", "") not in ("", "a"):
+            raise ValueError("Text does not fit to the other.")
+        return text
+
+
 class Greedy(base.Config):
     """Refuses foreign keys, so a definition from elsewhere cannot be kept."""
 
@@ -138,6 +152,12 @@ def out_twice(cls: Any, data: Mapping[str, Any]) -> tuple[str, ...]:
             },
             "no plain, short sentence",
         ),
+        (contract.expressions_pass_publishing, {"Config": Crossed}, "“other” takes no expression"),
+        (
+            contract.expressions_pass_publishing,
+            {"Config": config(key=(str, Field("", description="A key.", json_schema_extra={"look": "secret"})))},
+            "lets an expression choose it",
+        ),
     ],
 )
 def test_who_breaks_a_promise_is_told_so(
@@ -145,6 +165,13 @@ def test_who_breaks_a_promise_is_told_so(
 ) -> None:
     told = broken(promise, **changed)
     assert any(sentence in text for text in told), told
+
+
+def test_a_form_that_loses_something_is_found(registry: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflows.config.read", lambda model, typed, data: {"many": 1})
+    told = broken(contract.the_form_loses_nothing)
+    assert any("An untouched form changed text: 'a' to 'nothing'" in text for text in told), told
+    assert "An empty form wrote down ['many'], which nobody has touched." in told
 
 
 @pytest.mark.parametrize(

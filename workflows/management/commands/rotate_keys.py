@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from workflows import key_check, key_file, rotation
 from workflows.errors import VaultError
-from workflows.vault import Vault, new_key, vault
-from workflows.vault import key_file as file_of_keys
+from workflows.secrets import key_check, key_file, rotation
+from workflows.secrets.vault import Vault, new_key, vault
+from workflows.secrets.vault import key_file as file_of_keys
 from workflows.words import count
 
 

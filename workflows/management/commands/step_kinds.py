@@ -16,6 +16,7 @@ from django.db.utils import OperationalError, ProgrammingError
 
 from workflows.manual import is_overridden, page
 from workflows.models import Workflow
+from workflows.sayings import cut
 from workflows.steps import AnyStep, kinds
 from workflows.steps.origin import origin_of
 from workflows.words import count
@@ -45,10 +46,10 @@ class Command(BaseCommand):
 
     def _warn(self, missing: dict[str, list[str]]) -> None:
         for kind, names in sorted(missing.items()):
-            told = ", ".join(f"“{name}”" for name in names[:NAMED])
+            told = ", ".join(f"“{cut(name)}”" for name in names[:NAMED])  # a name may try to speak to the terminal
             more = f" and {count(len(names) - NAMED, 'other')}" if len(names) > NAMED else ""
             self.stderr.write(
-                f"Warning: the kind “{kind[:80]}” is missing. Its steps pass their data on unchanged, in {told}{more}."
+                f"Warning: the kind “{cut(kind)}” is missing. Its steps pass their data on unchanged, in {told}{more}."
             )
 
 
@@ -72,7 +73,7 @@ def _table(facts: list[dict[str, Any]]) -> str:
 def _missing(known: set[str]) -> dict[str, list[str]]:
     """By kind, the names of the workflows that run and use it."""
     missing: defaultdict[str, list[str]] = defaultdict(list)
-    for workflow in Workflow.objects.listed().filter(published__isnull=False).select_related("published"):
+    for workflow in Workflow.objects.listed().filter(published__isnull=False).select_related("published").iterator():
         for kind in _used(workflow) - known:
             missing[kind].append(workflow.name)
     return missing

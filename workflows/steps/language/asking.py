@@ -41,8 +41,8 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from workflows.client import client2
 from workflows.errors import InputError, WorkflowStepError
+from workflows.outgoing.client import client2
 from workflows.steps.base import Usage
 from workflows.steps.language import refusals, shape
 from workflows.steps.language.endpoint import ANTHROPIC, OPENAI, Endpoint

@@ -83,11 +83,14 @@ def data_files(data: Path) -> dict[str, Path]:
     """What is kept beside the database: names in the archive -> files."""
     found = {path.name: path for path in restoring.keys(data)}
     for folder in restoring.FOLDERS:
-        whole = (
-            path for path in sorted((data / folder).rglob("*")) if path.is_file() and not path.name.startswith(".")
-        )
+        whole = (path for path in sorted((data / folder).rglob("*")) if is_kept(path))
         found |= {path.relative_to(data).as_posix(): path for path in whole}
     return found
+
+
+def is_kept(path: Path) -> bool:
+    """A link is nothing of ours: it may lead anywhere."""
+    return path.is_file() and not path.is_symlink() and not path.name.startswith(".")
 
 
 def version() -> str:

@@ -12,8 +12,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
-from workflows import key_check
 from workflows.errors import VaultError
+from workflows.secrets import key_check
 from workflowsite import restoring, snapshot
 from workflowsite.accounts.owner import first_owner
 from workflowsite.data_folder import PREPARING, FolderInUse, held

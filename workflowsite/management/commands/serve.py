@@ -17,8 +17,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from executions.worker import current_worker
-from workflows import key_check
 from workflows.errors import VaultError
+from workflows.secrets import key_check
 from workflowsite.accounts.owner import first_owner
 from workflowsite.data_folder import FolderInUse, FolderLock, held
 from workflowsite.server import WebServer

@@ -1,0 +1,1 @@
+"""The `code` step's JavaScript: one jailed child for each run."""

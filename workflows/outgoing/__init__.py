@@ -1,0 +1,1 @@
+"""Everything that dials out passes here: addresses are checked, answers are bounded."""

@@ -1,0 +1,1 @@
+"""Secrets and variables: how they are kept, chosen, checked and shown."""
