@@ -5,17 +5,12 @@ It pauses and never kills: whoever resumes it grants as much again. Children spe
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import F, Sum
 
 from executions import children
 from executions.models import StepUsage, WorkflowExecution
 from executions.workshop import Ended
 from workflows.steps.base import Usage
-from workflows.values import clean_text
-
-MOST = 2**40  # tokens of one attempt: sums of many of these still fit into a column
 
 
 def left(root_id: int) -> int | None:
@@ -32,6 +27,7 @@ def spent(root_id: int) -> int:
 
 
 def row(execution_id: int, root_id: int, ended: Ended, usage: Usage) -> StepUsage:
+    """`usage`: as usage_of() gives it."""
     return StepUsage(
         execution_id=execution_id,
         root_id=root_id,
@@ -42,25 +38,6 @@ def row(execution_id: int, root_id: int, ended: Ended, usage: Usage) -> StepUsag
         output_tokens=usage.output_tokens,
         cost_usd=usage.cost_usd,
     )
-
-
-def fitting(usage: Any) -> Usage:
-    """What a step said that it used, as a row can keep it. What is no number counts as none."""
-    told = {name: getattr(usage, name, None) for name in Usage.__dataclass_fields__}
-    model, cost = told["model"], _number(told["cost_usd"])
-    return Usage(
-        input_tokens=int(_number(told["input_tokens"]) or 0),
-        output_tokens=int(_number(told["output_tokens"]) or 0),
-        cost_usd=None if cost is None else float(cost),
-        model=clean_text(model)[:200] if isinstance(model, str) else "",
-    )
-
-
-def _number(told: Any) -> int | float | None:
-    """From nothing to MOST."""
-    if isinstance(told, bool) or not isinstance(told, int | float) or told != told:
-        return None
-    return min(max(0, told), MOST)
 
 
 def pause(execution_id: int, reason: str) -> set[int]:

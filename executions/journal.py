@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections, transaction
 from django.db.backends.utils import CursorWrapper
+from django.db.models import Model
 from django.utils import timezone
 
 from executions import budget, children
@@ -98,6 +99,7 @@ class Unit:
 
 
 Runner = Callable[..., Awaitable[Any]]
+M = TypeVar("M", bound=Model)
 
 
 class Journal:
@@ -342,7 +344,14 @@ def _write_waits(units: Sequence[Unit]) -> None:
         for wait in opened:
             if wait.asks:
                 wait.audience = audience_of(wait.asks["people"], wait.asks["groups"])
-        ExecutionWait.objects.bulk_create(opened)
+        ExecutionWait.objects.bulk_create(_unnumbered(opened))
+
+
+def _unnumbered(rows: list[M]) -> list[M]:
+    """A try that was rolled back left them numbers, which others may have by now."""
+    for row in rows:
+        row.pk = None
+    return rows
 
 
 def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
@@ -355,7 +364,7 @@ def _write_others(units: Sequence[Unit], closed: set[int]) -> None:
         if unit.orphaned:
             unit.woken |= children.cancel(unit.execution_id, unit.orphaned)
     if usages := [usage for unit in units for usage in unit.usages]:
-        StepUsage.objects.bulk_create(usages)
+        StepUsage.objects.bulk_create(_unnumbered(usages))
     if orders := [(unit.execution_id, order) for unit in units for order in unit.children]:
         refused = children.make(orders)
         for unit in units:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.conf import settings
 
-from executions import budget
 from executions.blobs import TooLarge
 from executions.data import Data, pack
 from executions.entry import Entry, as_json
@@ -27,6 +27,8 @@ from workflows.values import clean, clean_text
 
 MOST_MS = 2**31 - 1  # what the journal's column holds: a wait of 25 days and longer has taken so long
 TRACE_LENGTH = 20_000  # characters, its end
+MOST_TOKENS = 2**40  # of one attempt: their sum, over a million of them, is a number that both databases have
+MOST_DOLLARS, MODEL_LENGTH = 1e12, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,24 @@ def keep(execution_id: int, incoming: Data, done: Done, mask: Mask) -> Kept:
 
 
 def with_usage(packed: Data, usage: Usage | None) -> Data:
-    return packed if usage is None else {**packed, "usage": asdict(budget.fitting(usage))}
+    return packed if usage is None else {**packed, "usage": asdict(fitted(usage))}
+
+
+def fitted(usage: Usage) -> Usage:
+    """A step may say anything, and another side may have told it: what is no number counts for nothing."""
+    if not isinstance(usage, Usage):
+        raise TypeError(f"usage must be a Usage, not {usage!r:.200}.")
+    cost = float(usage.cost_usd) if _is_number(usage.cost_usd) and abs(usage.cost_usd) <= MOST_DOLLARS else None
+    model = clean_text(str(usage.model))[:MODEL_LENGTH]
+    return Usage(_tokens(usage.input_tokens), _tokens(usage.output_tokens), cost, model)
+
+
+def _tokens(told: Any) -> int:
+    return min(max(0, int(told)), MOST_TOKENS) if _is_number(told) else 0
+
+
+def _is_number(told: Any) -> TypeGuard[int | float]:
+    return isinstance(told, int | float) and abs(told) < math.inf
 
 
 def commit_of(outcome: Any) -> Callable[[], object] | None:
@@ -80,9 +99,9 @@ def commit_of(outcome: Any) -> Callable[[], object] | None:
 def usage_of(outcome: Any) -> Usage | None:
     """What an attempt spent, whether it ended well or not: who failed after an answer has paid for it all the same."""
     if isinstance(outcome, WorkflowStepError) and isinstance(told := outcome.details.get("usage"), Mapping):
-        return budget.fitting(Usage(**{key: told[key] for key in Usage.__dataclass_fields__ if key in told}))
+        return fitted(Usage(**{key: value for key, value in told.items() if key in Usage.__dataclass_fields__}))
     usage = outcome.usage if isinstance(outcome, Done | Kept) else None
-    return None if usage is None else budget.fitting(usage)
+    return fitted(usage) if isinstance(usage, Usage) else None
 
 
 def entry_for(ended: Ended, setting: Setting) -> Entry:

@@ -494,7 +494,7 @@ class Run:
         if usage := usage_of(ended.outcome):
             usage = replace(usage, model=self._mask.text(usage.model))
             self._unit.usages.append(budget.row(self.execution_id, self._held.root_id, ended, usage))
-        if isinstance(ended.outcome, Pause) and not self.state.is_stopping:
+        if isinstance(ended.outcome, Pause) and entry.kind == Kind.ABANDONED and not self.state.is_stopping:
             self._pause_for_budget(ended.node, entry.data["reason"])
         if entry.kind in (Kind.WAITED, Kind.RETRIED):
             self._open_wait(ended, entry)

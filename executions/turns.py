@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from workflows.evaluator_pool import CHILDREN
+from workflows.evaluation.pool import CHILDREN
 
 T = TypeVar("T")
 _threads = ThreadPoolExecutor(CHILDREN, "expressions")

@@ -507,6 +507,21 @@ class Spend(base.Step["Spend.Config"]):
         return base.Done({**ctx.data, ctx.node: ctx.tokens_left}, usage=usage)
 
 
+GIVES: list[Any] = [None]
+
+
+@register
+class Give(base.Step[base.Config]):
+    """Answers with whatever a test has put there, or raises it."""
+
+    kind, label = "test_give", "Give"
+
+    async def run(self, ctx: base.StepContext) -> Any:
+        if isinstance(GIVES[0], Exception):
+            raise GIVES[0]
+        return GIVES[0]
+
+
 @register
 class Leak(base.Step["Leak.Config"]):
     """Is given a secret, and gives it away wherever a step can write."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from asgiref.sync import sync_to_async
 from executions import budget
 from executions.engine import WorkflowEngine
 from executions.models import StepUsage, WorkflowExecution
+from executions.spending import of_execution
 from executions.worker import Worker
 from tests.executions.conftest import (
     PATIENCE_S,
@@ -26,6 +29,9 @@ from tests.executions.conftest import (
     told,
     until,
 )
+from tests.steps import GIVES
+from workflows.errors import WorkflowExecutionError, WorkflowStepError
+from workflows.steps.base import Done, Pause, Usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -118,3 +124,46 @@ async def test_a_cancel_ends_what_a_budget_has_paused(engine_room: Worker) -> No
     assert await WorkflowEngine().cancel_execution(execution_id)
 
     await until(execution_id, "cancelled")
+
+
+ODD: list[tuple[Any, tuple[int, int, float | None, str]]] = [
+    (Usage(10**30, 2**62), (2**40, 2**40, None, "")),
+    (Usage(-5, float("inf")), (0, 0, None, "")),  # type: ignore[arg-type]
+    (Usage("7", None, "dear", "m\0\ud800"), (0, 0, None, "m\ufffd\ufffd")),  # type: ignore[arg-type]
+    (Usage(1, 2, float("nan"), "m" * 5_000), (1, 2, None, "m" * 200)),
+    (Usage(1, 2, float("-inf")), (1, 2, None, "")),
+    (Usage(1, 2, 10**400), (1, 2, None, "")),
+]
+
+
+@pytest.mark.parametrize(("usage", "kept"), ODD)
+@pytest.mark.parametrize("fails", [False, True])
+async def test_whatever_somebody_says_was_spent_is_made_to_fit(usage: Usage, kept: Any, fails: bool) -> None:
+    """The other side of an ai step tells it, and it is not ours."""
+    outcome: Any = WorkflowStepError("No.", {"usage": asdict(usage)}) if fails else Done({}, usage=usage)
+    execution_id = await answering(outcome)
+
+    assert (await row(execution_id)).status == ("failed" if fails else "completed")
+    found = await StepUsage.objects.aget()
+    assert (found.input_tokens, found.output_tokens, found.cost_usd, found.model) == kept
+    assert await sync_to_async(budget.spent)(execution_id) == kept[0] + kept[1]
+    assert await sync_to_async(of_execution)(await row(execution_id))
+
+
+@pytest.mark.parametrize("outcome", [Done({}, usage={"input_tokens": 1}), Pause(5), Pause(None)])  # type: ignore[arg-type]
+async def test_an_answer_that_is_none_is_the_steps_failure_and_not_the_engines(outcome: Any) -> None:
+    execution_id = await answering(outcome, on_failure="continue")
+
+    assert (await row(execution_id)).status == "completed"
+    (failure,) = [entry for entry in await entries(execution_id) if entry.kind == "failed"]
+    assert failure.data["error"]["type"] in ("TypeError", "AttributeError")
+
+
+async def answering(outcome: Any, **policy: Any) -> int:
+    """An execution of a step that answers so."""
+    GIVES[0] = outcome
+    with contextlib.suppress(WorkflowExecutionError):
+        await bounded(run(chain(node("a", "test_give", policy=policy))))
+    last = await WorkflowExecution.objects.order_by("-pk").afirst()
+    assert last
+    return last.pk

@@ -19,7 +19,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from executions import children, claim, ending, slots
@@ -27,7 +27,7 @@ from executions.engine import WorkflowEngine
 from executions.entry import Entry
 from executions.family import Order
 from executions.journal import Closing, OwnershipLost, Unit, write
-from executions.models import FINAL, ExecutionLog, ExecutionWait, WorkflowExecution
+from executions.models import FINAL, ExecutionLog, ExecutionWait, StepUsage, WorkflowExecution
 from executions.models.execution import FAR_FUTURE
 from executions.planner import fold
 from executions.worker import current_worker
@@ -413,3 +413,23 @@ def test_what_a_dead_owner_held_is_released_while_somebody_cancels_it() -> None:
     claim.claim("a", 100)
     at_once(partial(WorkflowEngine().cancel, number), *[partial(claim.release_dead, ["a"])] * 3)
     assert WorkflowExecution.objects.filter(cancel_requested_at=None).count() == 0
+
+
+def test_a_row_whose_number_somebody_took_after_a_try_that_was_rolled_back_gets_another() -> None:
+    """SQLite gives a number again that was rolled back, and the rows of the unit remember theirs."""
+    other, wait = waiting()
+    ExecutionWait.objects.filter(pk=wait.pk).delete()
+    WorkflowEngine().submit(published(CHAIN).pk)
+    held = claimed()
+    mine = unit(held, "started", "started a", "waited a")
+    mine.opened = [ExecutionWait(execution_id=held.execution_id, node="a", kind="time")]
+    mine.usages = [StepUsage(execution_id=held.execution_id, root_id=held.execution_id, node="a", attempt=1)]
+    with pytest.raises(OperationalError), transaction.atomic():
+        write([mine])
+        raise OperationalError("the disk is full")  # at COMMIT
+    ExecutionWait(execution=other, node="b", kind="time", pk=mine.opened[0].pk).save(force_insert=True)
+    StepUsage(execution=other, root=other, node="b", attempt=1, pk=mine.usages[0].pk).save(force_insert=True)
+
+    assert write([mine]) == [True]
+    assert ExecutionWait.objects.filter(execution=held.execution_id, node="a").count() == 1
+    assert StepUsage.objects.filter(execution=held.execution_id, node="a").count() == 1

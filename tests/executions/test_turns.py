@@ -16,7 +16,7 @@ from executions.models import WorkflowExecution
 from executions.turns import in_turn
 from executions.worker import Worker
 from tests.executions.conftest import bounded, chain, make, node, until
-from workflows.evaluator_pool import CHILDREN, POOL
+from workflows.evaluation.pool import CHILDREN, POOL
 
 #: Takes a third of a second of a child's time, and is then refused: often enough, it was all the time that there is.
 GREEDY = "{% set a = [1] %}" + "{% set a = [a, a] %}" * 21 + "{{ a | string | length }}"

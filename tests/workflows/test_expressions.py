@@ -272,13 +272,7 @@ def test_a_workflow_that_was_barred_may_try_again_after_a_minute(monkeypatch: py
 def test_what_one_person_writes_keeps_nobody_else_from_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three texts had to be stopped; whoever wrote another one has nothing to do with it."""
     asked: list[str] = []
-    real = POOL.ask
-
-    def ask(request: Any, many: int, owner: str) -> Any:
-        asked.append(owner)
-        return real(request, many, owner)
-
-    monkeypatch.setattr(POOL, "ask", ask)
+    monkeypatch.setattr(POOL, "_is_barred", asked.append)
     assert expressions.fault_in("{{ 1 + 47 }}") is None
     assert expressions.fault_in("{{ 1 + 48 }}") is None
     assert len(set(asked)) == 2

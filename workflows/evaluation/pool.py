@@ -63,7 +63,7 @@ class Worker:
 
     def ask(self, line: bytes, many: int, heard: Callable[[str], None]) -> None:
         """Sends one line and hands `many` answers on, each as it comes. Raises Late, Died or OSError."""
-        if self._evaluations >= EVALUATIONS or self._work_s >= WORK_S:
+        if self._evaluations >= EVALUATIONS or self._work_s >= WORK_S or self._has_more():
             self.close()
         child = self._child or self._start()
         began, used = time.monotonic(), cpu_s(child.pid)
@@ -72,7 +72,7 @@ class Worker:
             self._send(child, line, began, used)
             for _ in range(many):
                 heard(self._line(child, began, used).decode(errors="surrogatepass"))
-        except Late:
+        except BaseException:  # what is left of its answers must not become anybody else's
             self.close()
             raise
         self._work_s += time.monotonic() - began
@@ -99,6 +99,14 @@ class Worker:
             self.close()
             raise OSError("The child did not start.") from None
         return child
+
+    def _has_more(self) -> bool:
+        """It said more than it was asked for, so it is not any more what we started."""
+        if not self._child or not self._child.stdout:
+            return False
+        readable = select.poll()
+        readable.register(self._child.stdout.fileno(), select.POLLIN)
+        return bool(self._unread) or any(event & select.POLLIN for _, event in readable.poll(0))
 
     def _send(self, child: jail.Child, line: bytes, began: float, used: float | None) -> None:
         assert child.stdin

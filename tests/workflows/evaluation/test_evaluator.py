@@ -18,7 +18,7 @@ import pytest
 from tests.workflows.evaluation import hostile_expressions
 from workflows.evaluation import evaluator, filters
 from workflows.evaluation.evaluator import Fault, Template
-from workflows.evaluation.pool import EVALUATIONS, KILLS, POOL, Ended, Pool
+from workflows.evaluation.pool import EVALUATIONS, KILLS, POOL, Ended, Pool, Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 HANG = "{% set a = [1] %}" + "{% set a = [a, a] %}" * 40 + "{{ a | string | length }}"
@@ -517,3 +517,33 @@ def test_the_page_of_expressions_names_every_filter_and_its_examples_work() -> N
         for source in re.findall(r"`([^`]*(?:\{\{|\{%)[^`]*)`", line):
             if "…" not in source:
                 assert not isinstance(mixed(source.replace("\\|", "|"), context), Fault), source
+
+
+def test_a_child_that_says_more_than_it_was_asked_answers_nobody_else() -> None:
+    """What one workflow made of it must not become another one's value."""
+    worker = Worker()
+    heard: list[str] = []
+    try:
+        ask = b'{"sources": ["{{ 1 }}", "{{ 2 }}"]}\n'
+        worker.ask(ask, 1, heard.append)  # two answers to what we take for one question
+        while not worker._has_more():
+            pass
+        worker.ask(b'{"templates": [["{{ 40 + 2 }}", true]], "context": {}}\n', 1, heard.append)
+    finally:
+        worker.close()
+    assert heard == ["null", "42"]
+
+
+def test_a_child_whose_answer_cannot_be_read_answers_nobody_else() -> None:
+    worker, heard = Worker(), list[str]()
+
+    def fail(line: str) -> None:
+        raise MemoryError
+
+    try:
+        with pytest.raises(MemoryError):
+            worker.ask(b'{"sources": ["{{ 1 }}", "{{ 2 }}"]}\n', 2, fail)
+        worker.ask(b'{"templates": [["{{ 40 + 2 }}", true]], "context": {}}\n', 1, heard.append)
+    finally:
+        worker.close()
+    assert heard == ["42"]
