@@ -22,6 +22,13 @@ from workflows.values import parse
 from workflows.words import as_json
 
 Errors = Mapping[str, Sequence[str]]  # by place, such as "fields.0.name"
+TAKEN = frozenset(
+    (
+        *("do", "base", "revision", "label", "notes", "csrfmiddlewaretoken"),  # what stands in the same form
+        *("form", "elements", "id", "name", "method", "action", "target", "submit", "reset", "length", "attributes"),
+        *("children", "parent", "closest", "matches", "contains", "append", "remove", "before", "after", "dataset"),
+    )
+)
 LONG_TEXT = 300  # characters that a setting may have, beyond which it gets more than one line
 MOST_ROWS = 100
 WHOLE = ("switch", "choice", "lines", "rows")  # where an expression gives the whole value, it needs a field of text
@@ -74,6 +81,16 @@ class Setting:
     def dom_id(self) -> str:
         return "setting-" + self.name.replace(".", "-")
 
+    @property
+    def control(self) -> str:
+        return control(self.name)
+
+
+def control(place: str) -> str:
+    """What its field is called in the page's form. A field called “form” would hide form.form from every script, and
+    one called “do” would be taken for a button: such settings get a name beside it."""
+    return f"{place}." if place in TAKEN else place
+
 
 def settings(config: type[BaseModel], data: Mapping[str, Any], errors: Errors, prefix: str = "") -> list[Setting]:
     """The form of a Config for the values in `data`."""
@@ -90,7 +107,7 @@ def read(
     for name, info in config.model_fields.items():
         place = f"{prefix}{name}"
         value = _read(info, place, typed, made.get(name))
-        is_off = looks(info) == "switch" and place not in typed
+        is_off = looks(info) == "switch" and control(place) not in typed
         if is_off and not isinstance(made.get(name, False), bool):
             continue  # a switch that is off says nothing about what is neither yes nor no
         if value is MISSING and name in made and made[name] is None:
@@ -169,7 +186,9 @@ def _conditional(setting: Setting, config: type[BaseModel], data: Mapping[str, A
     if not when:
         return setting
     is_off = not setting.errors and not all(_is_now(config, data, *one) for one in when.items())
-    return replace(setting, when=json.dumps({prefix + name: wanted for name, wanted in when.items()}), is_off=is_off)
+    return replace(
+        setting, when=json.dumps({control(prefix + name): wanted for name, wanted in when.items()}), is_off=is_off
+    )
 
 
 def _is_now(config: type[BaseModel], data: Mapping[str, Any], name: str, wanted: Sequence[Any]) -> bool:
@@ -278,14 +297,14 @@ def _shown(look: str, value: Any) -> Any:
 
 
 def _read(info: FieldInfo, place: str, typed: Mapping[str, str], old: Any) -> Any:
-    look = looks(info)
-    if place in typed and _stood_as_text(look, typed[place], old):
-        return _read_whole(look, typed[place])
+    look, name = looks(info), control(place)
+    if name in typed and _stood_as_text(look, typed[name], old):
+        return _read_whole(look, typed[name])
     if look == "rows":
         return _read_rows(info, place, typed, old)
     if look == "switch":
-        return typed.get(place) == "on"
-    text = typed.get(place) if look != "hidden" else None
+        return typed.get(name) == "on"
+    text = typed.get(name) if look != "hidden" else None
     if text is None:
         return MISSING if old is None else old  # this field was not in the form
     text = text.replace("\r\n", "\n")

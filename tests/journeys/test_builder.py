@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.journeys.conftest import Visit
 from tests.journeys.server import Server
 from tests.journeys.visitor import badge, sign_in
+from workflows import steps
 
 #: Counts what a person does: each click and each key (a held modifier is none of its own).
 COUNTING = """(() => {
@@ -376,3 +377,21 @@ def test_who_may_only_look_can_make_a_copy(visit: Visit, server: Server) -> None
 NEWCOMER = (
     "from django.contrib.auth.models import User; User.objects.create_user('newcomer', password='a password for her')"
 )
+
+
+def test_what_is_typed_into_a_step_of_any_kind_is_saved_and_only_that_comes_back(visit: Visit, server: Server) -> None:
+    """Some kinds have settings called “form”, “do” or “method”, as a form in a browser has."""
+    kinds = steps.kinds()
+    nodes = [{"id": name, "type": name, "data": {"label": name, **kind.start}} for name, kind in kinds.items()]
+    workflow = server.draft("One of each kind", {"nodes": nodes, "edges": []})
+    page = visit().signed_in()
+    for name in kinds:
+        page.goto(f"/workflows/{workflow}/steps/{name}/")
+        label = page.locator("#step-label")
+        label.fill(f"{name} 2")
+        with page.expect_response(lambda one: one.request.method == "POST" and one.url.endswith(f"/{name}/")) as came:  # noqa: B023
+            label.blur()
+        assert came.value.status == 200 and 'id="settings"' not in came.value.text(), f"{name}: the form came anew"
+        saved(page)
+    stored = server.api("GET", f"/workflows/{workflow}")["definition"]["nodes"]
+    assert [node["data"]["label"] for node in stored] == [f"{name} 2" for name in kinds]

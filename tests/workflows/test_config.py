@@ -210,7 +210,13 @@ def test_an_example_stands_in_a_field_without_a_default() -> None:
         *(("request", "HTTP request"), ("url", "HTTP request"), ("Fetch", "HTTP request"), ("csv", "CSV")),
         *(("excel", "Spreadsheet"), ("mail", "Email"), ("database", "SQL"), ("query", "SQL"), ("js", "Code")),
         *(("merge", "Merge lists"), ("filter", "Filter"), ("unique", "Remove duplicates"), ("loop", "For each")),
-        *(("date", "Dates, texts, hashes"), ("sleep", "Delay"), ("if", "If / else"), ("gpt", "AI"), ("save", "File")),
+        *(
+            ("date", "Dates, texts, hashes"),
+            ("sleep", "Delay"),
+            ("if", "If / else"),
+            ("gpt", "AI"),
+            ("save", "Write a file"),
+        ),
     ],
 )
 def test_the_picker_knows_the_words_that_other_tools_use(typed: str, label: str) -> None:
@@ -228,3 +234,20 @@ def test_inside_of_a_row_nobody_is_told_which_row() -> None:
     rows = looks({"items": [{}, {}]}, {"items.1.name": ["Items 2, name is required."], "items.1.many": ["Odd."]})
     fields = rows["items"].rows[1].fields
     assert [field.errors for field in fields[:2]] == [("Name is required.",), ("Odd.",)]
+
+
+class Clashing(base.Config):
+    """Called as what a form in a browser has, and as what stands beside it in the same form."""
+
+    form: Literal["text", "json"] = "text"
+    do: Literal["read", "write"] = "read"
+    id: str = Field("", json_schema_extra={"when": {"do": ["write"]}})
+    elements: bool = False
+
+
+def test_a_setting_may_be_called_as_what_a_form_already_has() -> None:
+    fields = config.settings(Clashing, {}, {})
+    assert [field.control for field in fields] == ["form.", "do.", "id.", "elements."]
+    assert fields[2].when == '{"do.": ["write"]}'
+    typed = {"form.": "json", "do.": "write", "id.": "a", "elements.": "on", "do": "add rows", "form": "x"}
+    assert config.read(Clashing, typed, {}) == {"form": "json", "do": "write", "id": "a", "elements": True}

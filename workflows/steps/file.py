@@ -103,7 +103,7 @@ class Config(base.Config):
 class File(base.Step[Config]):
     kind, label, icon = "file", "File", "file"
     help = "Reads, writes, lists and deletes files of this workflow's own."
-    also = "save load store disk folder append"
+    also = "disk folder append"
     group, page, gives = "Reach out", "files.md", "the data, with what came of it as `save_as` says"
     effects = "outside"
     example = {"operation": "write", "path": "notes/{{ execution.id }}.txt", "content": "{{ input.text }}"}
