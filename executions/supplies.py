@@ -17,7 +17,7 @@ from executions import budget, keyring
 from executions.claim import Held
 from executions.data import Ledger
 from executions.journal import PATIENCE_S, Journal
-from executions.masks import Mask
+from executions.masks import Mask, Stream
 from executions.planner import Start, State
 from executions.turns import in_turn
 from executions.variables import variables_of
@@ -90,6 +90,7 @@ class Supplies:
             files=area(self._held.workflow_id),
             reveal=self._reveal,
             hide=self.mask.hide,
+            pieces=partial(Stream, self.mask),
             idempotency_key=f"{self._held.execution_id}:{start.node}:{self._state.nodes[start.node].repairs}",
         )
 

@@ -180,7 +180,9 @@ class AI(base.Step[Config]):
         question = self._question(ctx)
         asking = await asyncio.to_thread(_asking)
         ctx.log(f"Asking {found.name} at {found.host}: {_short(self.config.prompt)}")
-        answer = await asking.ask(question, found, key=key, log=ctx.log, tokens_left=ctx.tokens_left, hide=ctx.hide)
+        answer = await asking.ask(
+            question, found, key=key, log=ctx.log, tokens_left=ctx.tokens_left, hide=ctx.hide, pieces=ctx.pieces
+        )
         ctx.log(f"Answered: {as_words(answer.usage)}")
         return base.Done(self._output(ctx, answer.text, answer.value), usage=answer.usage)
 

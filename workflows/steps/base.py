@@ -160,6 +160,28 @@ class NoFiles:
     read = save = append = move = remove = reference = paths = _refuse
 
 
+class Pieces(Protocol):
+    """A text that comes in pieces, without the secrets that the execution was given, wherever they are cut."""
+
+    def feed(self, piece: str) -> str:
+        """What may be shown by now: all but what may be the beginning of a secret."""
+        ...
+
+    def end(self) -> str:
+        """The rest. To be called once, after the last piece."""
+        ...
+
+
+class AsTheyCome:
+    """Pieces of an execution that has no secrets."""
+
+    def feed(self, piece: str) -> str:
+        return piece
+
+    def end(self) -> str:
+        return ""
+
+
 def no_secrets(name: str, host: str) -> str:
     raise WorkflowStepError(f"There is no secret “{name}” here.", is_permanent=True)
 
@@ -173,7 +195,8 @@ class StepContext:
     `time_zone`: what a time without one means in this workflow; empty: that of the installation. `workflow`: its
     number. `tokens_left`: of the budget for language models; None where there is none. `reveal`: secret(), from a
     thread. `hide`: a text, or bytes, without the secrets that the execution was given. All that is written is masked
-    anyway, but half of a secret is not recognised: hide what others answered before you cut it short or save it.
+    anyway, but half of a secret is not recognised: hide what others answered before you cut it short or save it. `pieces`:
+    the same for a text that comes in pieces.
     """
 
     input: Mapping[str, Any]
@@ -189,6 +212,7 @@ class StepContext:
     reveal: Callable[[str, str], str] = field(default=no_secrets, repr=False)
     tokens_left: int | None = None
     hide: Callable[[Any], Any] = field(default=lambda told: told, repr=False)
+    pieces: Callable[[], Pieces] = field(default=AsTheyCome, repr=False)
 
     def log(self, text: str, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
         """Writes one line into the journal; it is on the page within moments, while the step goes on."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executions.masks import Mask, Stream
 from workflows.steps.language.lines import LINE_LENGTH, Lines, gap
 
 
@@ -89,3 +91,22 @@ def test_every_word_comes_through_whole_and_in_order(pieces: list[str]) -> None:
 @pytest.mark.parametrize(("text", "cut"), [("", 0), ("word", 0), ("a b", 2), ("a\nb c", 2), ("a ", 2), ("a\u00a0b", 2)])
 def test_a_gap_is_behind_a_line_or_a_word(text: str, cut: int) -> None:
     assert gap(text) == cut
+
+
+@given(st.lists(st.integers(1, 30), max_size=4))
+def test_a_secret_with_spaces_is_hidden_wherever_its_pieces_and_lines_are_cut(cuts: list[int]) -> None:
+    """Its halves would be two lines, and neither of them would be known."""
+    mask = Mask()
+    mask.add("PHRASE", "correct horse battery")
+    text = "It is correct horse battery, they say"
+    places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
+    lines: list[str] = []
+
+    async def say() -> None:
+        with Lines(lines.append, every_s=3_600, hidden=Stream(mask)) as said:
+            for start, end in pairwise(places):
+                said.add(text[start:end])
+                said._tick()
+
+    asyncio.run(say())
+    assert " ".join(lines).split() == ["It", "is", "[secret", "PHRASE],", "they", "say"]

@@ -43,7 +43,7 @@ from pydantic_ai.usage import RequestUsage
 
 from workflows.errors import InputError, WorkflowStepError
 from workflows.outgoing.client import client2
-from workflows.steps.base import Usage
+from workflows.steps.base import AsTheyCome, Pieces, Usage
 from workflows.steps.language import refusals, shape
 from workflows.steps.language.endpoint import ANTHROPIC, OPENAI, Endpoint
 from workflows.steps.language.lines import Lines
@@ -70,13 +70,14 @@ async def ask(
     log: Log,
     tokens_left: int | None = None,
     hide: Callable[[Any], Any] = lambda told: told,
+    pieces: Callable[[], Pieces] = AsTheyCome,
 ) -> Answer:
     """Raises WorkflowStepError; its details have {"usage"} where an attempt that failed used tokens."""
 
     def hidden(text: str) -> str:
         return str(hide(text.replace(key, "[key]") if key else text))
 
-    asking = _Asking(question, endpoint, log, tokens_left, hidden)
+    asking = _Asking(question, endpoint, log, tokens_left, hidden, pieces)
     connect_s = min(settings.HTTP_CONNECT_SECONDS, question.timeout_s)
     timeout = httpx2.Timeout(question.timeout_s, connect=connect_s)
     try:
@@ -100,6 +101,7 @@ class _Asking:
     log: Log
     tokens_left: int | None
     hide: refusals.Hide
+    pieces: Callable[[], Pieces]
     usage: Usage | None = None
     messages: list[ModelMessage] = field(default_factory=list)
 
@@ -136,7 +138,7 @@ class _Asking:
         )
         async with stream as response:
             try:
-                with Lines(self.log) as lines:
+                with Lines(self.log, hidden=self.pieces()) as lines:
                     await _listen(response, lines)
             finally:
                 self._count(response)

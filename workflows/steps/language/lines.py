@@ -1,6 +1,6 @@
 """What a model says while it says it, as lines for the log: a few a second at most, and never half a word.
 
-A secret is masked where a line is written, so a word that would be cut in two could slip through in its halves.
+A secret that comes in two pieces is put together before either is shown: see Pieces.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
+
+from workflows.steps.base import AsTheyCome, Pieces
 
 EVERY_S = 0.3
 LINE_LENGTH = 4_000  # characters, beyond which a line is ended at a gap between words
@@ -17,8 +19,8 @@ Write = Callable[[str], object]
 class Lines:
     """In an event loop: `add()` takes pieces of any size; on leaving, what is left is written."""
 
-    def __init__(self, write: Write, every_s: float = EVERY_S) -> None:
-        self._write, self._every_s = write, every_s
+    def __init__(self, write: Write, every_s: float = EVERY_S, hidden: Pieces | None = None) -> None:
+        self._write, self._every_s, self._hidden = write, every_s, hidden or AsTheyCome()
         self._pieces: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -30,7 +32,7 @@ class Lines:
         self.end()
 
     def add(self, piece: str) -> None:
-        self._pieces.append(piece)
+        self._pieces.append(self._hidden.feed(piece))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._every_s, self._tick)
 
@@ -38,7 +40,7 @@ class Lines:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        self._say("".join(self._pieces))
+        self._say("".join([*self._pieces, self._hidden.end()]))
         self._pieces = []
 
     def _tick(self) -> None:
