@@ -19,6 +19,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
 from executions.entry import as_json
+from workflows import values
 from workflows.errors import WorkflowExecutionError, WorkflowStepError
 
 Data = dict[str, Any]
@@ -159,29 +160,8 @@ def is_small(value: Any, limit: int = SMALL_BYTES) -> bool:
 
 
 def weight(value: Any, limit: int = SMALL_BYTES) -> int:
-    """About how many bytes of JSON a value is, as long as that is no more than `limit`: then it stops looking.
-
-    What is no JSON weighs more than any limit: nobody knows how long its text takes.
-    """
-    total, todo = 0, [value]
-    while todo and total <= limit:
-        value = todo.pop()
-        if isinstance(value, str):
-            total += len(value) + 2
-        elif isinstance(value, dict):
-            total += 16 * len(value)
-            if total <= limit:
-                todo.extend(value)
-                todo.extend(value.values())
-        elif isinstance(value, list | tuple):
-            total += 4 * len(value)
-            if total <= limit:
-                todo.extend(value)
-        elif isinstance(value, int):
-            total += 8 + value.bit_length() // 3
-        elif value is not None and not isinstance(value, float):
-            return limit + 1
-    return total
+    """About how many bytes of JSON a value is, as far as `limit`."""
+    return values.weight(value, limit)
 
 
 def said(size: int) -> str:

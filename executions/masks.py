@@ -50,6 +50,7 @@ class Mask:
     _forms: tuple[Form, ...] = field(default=(), repr=False)
     _by_first: dict[str, list[Form]] = field(default_factory=dict, repr=False)  # by their first character
     _reach: int = 0  # of the longest form
+    _shortest: int = 0  # characters of the shortest: in what has fewer there is none
     _numbers: dict[str, str] = field(default_factory=dict, repr=False)  # those of the values that may be a number
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
@@ -62,13 +63,15 @@ class Mask:
         if not value or value in self._values:
             return
         with self._lock:  # steps beside each other add theirs; those that read meanwhile see the old or the new
-            self._values = {**self._values, value: name}
+            if value in self._values:
+                return
             self._look_for((*self._forms, *forms(name, value)))
             if NUMBER.fullmatch(value):
                 self._numbers = {**self._numbers, value: name}
+            self._values = {**self._values, value: name}  # the last: who finds it there may go on at once
 
     def text(self, text: str) -> str:
-        if not self._forms or not (spans := self.spans(text)):
+        if not self._forms or len(text) < self._shortest or not (spans := self.spans(text)):
             return text
         return "".join(_pieces(text, _merged(spans), len(text)))
 
@@ -101,6 +104,7 @@ class Mask:
         for form in fresh:
             by_first.setdefault(form.text[0], []).append(form)
         self._reach, self._by_first = max(form.reach for form in fresh), by_first
+        self._shortest = min(len(form.text) for form in fresh)
         self._forms = tuple(sorted(fresh, key=lambda form: -len(form.text)))
 
     def _data(self, value: Any) -> Any:

@@ -22,26 +22,22 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils import timezone
 
-from executions import blobs, budget, children, claim, keyring, limits, planner
+from executions import blobs, budget, children, claim, limits, planner
 from executions.alarm import Alarm, deadline, due, has_timed_out, next_due
 from executions.data import Ledger
 from executions.entry import Entry
 from executions.family import Families, Family
-from executions.journal import PATIENCE_S, Closing, Journal, NotCommitted, OwnershipLost, Unit
-from executions.masks import Mask
+from executions.journal import Closing, Journal, NotCommitted, OwnershipLost, Unit
 from executions.models import ExecutionStatus, ExecutionWait, Kind, WaitKind
 from executions.models.execution import CANCELLED_BY_USER
 from executions.outcome import Setting, WorkerLost, commit_of, entry_for, keep, timed_out, usage_of
 from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
+from executions.supplies import Supplies
 from executions.tracing import current_execution
-from executions.turns import in_turn
-from executions.variables import variables_of
-from executions.workshop import TIMED_OUT, Apart, Ended, Line, Workshop, caught
+from executions.workshop import TIMED_OUT, Ended, Line, Workshop, caught
 from workflows.blueprint import Blueprint
 from workflows.errors import WorkflowStepError
-from workflows.files import area
-from workflows.steps import AnyStep
-from workflows.steps.base import Call, Done, Each, Pause, StepContext, Wait
+from workflows.steps.base import Call, Done, Each, Pause, Wait
 from workflows.values import clean, copied
 
 log = logging.getLogger(__name__)
@@ -74,9 +70,8 @@ class Run:
         self.closing: Closing | None = None  # how it was let go, once it is
         self._held = held
         self._pause_before = list(held.pause_before)
-        self._mask = Mask()  # of the secrets that its steps were given
-        self._variables: dict[str, Any] = {}
-        self._loop = asyncio.get_running_loop()
+        self._supplies = Supplies(host.journal, held, blueprint, self.state, self.ledger)
+        self._mask = self._supplies.mask
         self._weight, self._logged = held.weight, held.logged  # bytes, roughly
         self._families = Families(self._ring)
         self._workshop = Workshop(host.in_thread, self._keep, self._mask.text)
@@ -106,7 +101,7 @@ class Run:
         """To rest or end; `closing` then says which. Cancelled: it hands the execution back. Raises OwnershipLost."""
         working_for = current_execution.set(self.execution_id)
         try:
-            await self._learn()
+            await self._supplies.learn()
             await self._take_over()
             while self.closing is None:
                 await self._look()
@@ -126,20 +121,6 @@ class Run:
             current_execution.reset(working_for)
 
     # Plan
-
-    async def _learn(self) -> None:
-        """The variables that expressions name, once: what they are later changes nothing about this execution. And the
-        secrets to hide."""
-        names = self.blueprint.variables
-        if names and not self.state.started:
-            self._variables = await self.host.journal.patiently(variables_of, self._held.workflow_id, names)
-        if given := {name for node, name in self.blueprint.secrets if node in self.state.nodes}:
-            await self._hide_again(given)
-
-    async def _hide_again(self, names: Collection[str]) -> None:
-        """What its steps were given before it rested, or was lost: others may still give it back."""
-        for name, value in (await self.host.journal.patiently(keyring.given, self._held.workflow_id, names)).items():
-            self._mask.add(name, value)
 
     async def _take_over(self) -> None:
         """Steps that ran when their owner was lost run again, under the same idempotency key."""
@@ -170,8 +151,8 @@ class Run:
 
     async def _regain(self, node_id: str, attempt: int) -> None:
         fan_out = partial(caught, partial(self._fanned_out, node_id))
-        is_quick = self._is_light and self._is_quick(node_id)
-        outcome = fan_out() if is_quick else await self._apart(node_id)(fan_out)
+        is_quick = self._is_light and self._supplies.is_quick(node_id, True)
+        outcome = fan_out() if is_quick else await self._supplies.apart(node_id)(fan_out)
         if isinstance(outcome, BaseException):
             self._unit.closed.append(node_id)
             self._unit.orphaned.append(node_id)
@@ -180,42 +161,7 @@ class Run:
             self._families.add(Family(node_id, attempt, outcome))
 
     def _fanned_out(self, node_id: str) -> Each | Call:
-        return self._made_again(node_id).fan_out(copied(self.ledger.incoming[node_id]))
-
-    def _made(self, node_id: str, owner: str = "") -> AnyStep:
-        """The step, ready to run. Where its settings hold more than paths this waits for the evaluator."""
-        recipe = self.blueprint.recipe(node_id)
-        if not recipe.expressions:
-            return self.blueprint.step(node_id)
-        return recipe.made(self._scope(node_id), owner or f"workflow {self._held.workflow_id}")
-
-    def _made_again(self, node_id: str) -> AnyStep:
-        """Its expressions gave their values before: what others of the workflow did since must not keep them out."""
-        return self._made(node_id, f"{self.execution_id}:{node_id}")
-
-    def _scope(self, node_id: str) -> dict[str, Any]:
-        """What expressions may name. The same after a crash: the clock and the variables come from the journal."""
-        began_at = self.state.nodes[node_id].began_at
-        return {
-            "input": self.given,
-            "data": self.ledger.incoming[node_id],
-            "steps": self.ledger.told,
-            "vars": self.state.variables,
-            "now": began_at.isoformat() if began_at else None,
-            "execution": {"id": self.execution_id},
-        }
-
-    def _is_quick(self, node_id: str) -> bool:
-        """Whether _made() may be called on the loop."""
-        recipe = self.blueprint.recipe(node_id)
-        return not recipe.expressions or (recipe.is_quick and self._is_light)
-
-    def _apart(self, node_id: str) -> Apart:
-        """Expressions in turn with those of other workflows; anything else that takes time in a thread of its own."""
-        recipe = self.blueprint.recipe(node_id)
-        if recipe.expressions and not recipe.is_quick:
-            return partial(in_turn, f"workflow {self._held.workflow_id}")
-        return asyncio.to_thread
+        return self._supplies.step_again(node_id).fan_out(copied(self.ledger.incoming[node_id]))
 
     async def _look(self) -> None:
         """Reads what others did, where a nudge said so."""
@@ -306,8 +252,8 @@ class Run:
             expires_at = timezone.now() + timedelta(seconds=limit)
             data["expires_at"] = expires_at.isoformat()
             self._alarm.set(expires_at)
-        if self._variables:
-            data["vars"] = self._variables
+        if self._supplies.variables:
+            data["vars"] = self._supplies.variables
         self._note(Entry(Kind.STARTED, data=data or None))
 
     def _check_times(self) -> None:
@@ -379,9 +325,9 @@ class Run:
     def _resume(self, node_id: str, answer: Any) -> None:
         node, now = self.state.nodes[node_id], timezone.now()
         took = (now - node.started_at).total_seconds() if node.started_at else 0
-        if not (self._is_light and self._is_quick(node_id) and blobs.is_small(answer)):
+        if not (self._is_light and self._supplies.is_quick(node_id, True) and blobs.is_small(answer)):
             resumed, began = partial(self._resumed, node_id, answer), perf_counter() - took
-            self._workshop.go_on(node_id, node.attempt, resumed, began, self._apart(node_id))
+            self._workshop.go_on(node_id, node.attempt, resumed, began, self._supplies.apart(node_id))
             return
         try:
             outcome: Any = self._resumed(node_id, answer)
@@ -399,7 +345,7 @@ class Run:
         is_child = self.state.nodes[node_id].waits_for == WaitKind.CHILD
         if is_child and isinstance(answer, dict) and set(answer) == {"refused"}:
             raise WorkflowStepError(answer["refused"])
-        return self._made_again(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
+        return self._supplies.step_again(node_id).resume(copied(self.ledger.incoming[node_id]), copied(answer))
 
     def _pause(self, node_id: str) -> None:
         """Before this step, as somebody asked."""
@@ -592,51 +538,14 @@ class Run:
     # Work
 
     def _start_steps(self) -> None:
-        starts, self._to_start = self._to_start, []
+        starts, self._to_start, supplies = self._to_start, [], self._supplies
         for start in starts:
-            context, fill, make = self._context(start), partial(self._fill, start.node), partial(self._made, start.node)
-            spends = self.blueprint.recipe(start.node).kind.spends
-            if is_light := self._is_light and not spends:
+            context, fill = supplies.context(start), partial(supplies.fill, start.node)
+            if is_light := self._is_light and not supplies.spends(start.node):
                 fill(context)
-            self._workshop.start(
-                make,
-                context,
-                None if is_light else fill,
-                None if self._is_quick(start.node) else self._apart(start.node),
-            )
+            apart = None if supplies.is_quick(start.node, self._is_light) else supplies.apart(start.node)
+            self._workshop.start(partial(supplies.step, start.node), context, None if is_light else fill, apart)
             self._alarm.set(deadline(self.blueprint, self.state, start.node))
-
-    def _context(self, start: Start) -> StepContext:
-        return StepContext(
-            input={},
-            data={},
-            node=start.node,
-            attempt=start.attempt,
-            now=timezone.now(),
-            time_zone=self._held.time_zone,
-            workflow=self._held.workflow_id,
-            files=area(self._held.workflow_id),
-            reveal=self._reveal,
-            hide=self._mask.hide,
-            idempotency_key=f"{self.execution_id}:{start.node}:{self.state.nodes[start.node].repairs}",
-        )
-
-    def _fill(self, node_id: str, context: StepContext) -> None:
-        """Perhaps in a thread: what a step changes in its data must not reach another's."""
-        context.input, context.data = copied(self.given), copied(self.ledger.incoming[node_id])
-        if self.blueprint.recipe(node_id).kind.spends:
-            context.tokens_left = self._asked(budget.left, self._held.root_id)
-
-    def _reveal(self, name: str, host: str) -> str:
-        """In a thread. From now on its value is hidden in all that this execution writes."""
-        value: str = self._asked(keyring.reveal, self._held.workflow_id, name, host)
-        self._mask.add(name, value)
-        return value
-
-    def _asked(self, function: Callable[..., Any], *args: Any) -> Any:
-        """From a thread of a step: the journal's own thread asks the database."""
-        asked = asyncio.run_coroutine_threadsafe(self.host.journal.patiently(function, *args), self._loop)
-        return asked.result(2 * PATIENCE_S)
 
     async def _keep(self, node_id: str, outcome: Any) -> Any:
         """A large output is worked up in a thread, so that no other execution has to wait for it."""

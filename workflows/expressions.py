@@ -19,6 +19,7 @@ from workflows.values import copied
 ROOTS = ("input", "data", "steps", "vars", "now", "execution")
 Place = tuple[str | int, ...]  # into the settings: ("conditions", 0, "value")
 LONGEST = evaluator.SOURCE_BYTES  # characters of one expression with the text around it
+QUICK = 20  # paths of one step; each may stand for all of the data
 KEPT = 2_048  # characters of one whose check is remembered: a thousand long ones would fill the memory
 
 
@@ -116,8 +117,8 @@ def answers(expressions: Sequence[Expression], scope: Mapping[str, Any], owner: 
 
 
 def is_quick(expressions: Sequence[Expression]) -> bool:
-    """Whether none of them needs a child."""
-    return all(one.is_quick for one in expressions)
+    """Whether none of them needs a child, and together they copy only so much."""
+    return len(expressions) <= QUICK and all(one.is_quick for one in expressions)
 
 
 # What is wrong, as publishing and the builder say it

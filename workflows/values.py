@@ -79,6 +79,32 @@ def copied(value: Any) -> Any:
     return [copied(item) for item in value] if isinstance(value, list) else value
 
 
+def weight(value: Any, limit: int) -> int:
+    """About how many bytes of JSON a value is, as long as that is no more than `limit`: then it stops looking.
+
+    What is no JSON weighs more than any limit: nobody knows how long its text takes.
+    """
+    total, todo = 0, [value]
+    while todo and total <= limit:
+        value = todo.pop()
+        if isinstance(value, str):
+            total += len(value) + 2
+        elif isinstance(value, dict):
+            total += 16 * len(value)
+            if total <= limit:
+                todo.extend(value)
+                todo.extend(value.values())
+        elif isinstance(value, list | tuple):
+            total += 4 * len(value)
+            if total <= limit:
+                todo.extend(value)
+        elif isinstance(value, int):
+            total += 8 + value.bit_length() // 3
+        elif value is not None and not isinstance(value, float):
+            return limit + 1
+    return total
+
+
 def same(one: Any, other: Any) -> bool:
     """As JSON has it: in Python, true is 1, 1 is 1.0 and 0.0 is -0.0."""
     if type(one) is not type(other):

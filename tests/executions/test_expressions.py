@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from tests.executions.conftest import (
 )
 from tests.steps import LEFT
 from workflows import steps
+from workflows.evaluation.pool import POOL
 from workflows.graph import parse
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -228,3 +231,26 @@ def test_publishing_refuses_what_is_written_wrong_with_its_place() -> None:
     ((code, field, message),) = problems(node("a", "test_echo", value="{{ input.x + }}"))
 
     assert (code, field) == ("step.config", "value") and "Value, column" in message
+
+
+async def test_expressions_that_take_long_hold_no_thread_that_others_need(
+    engine_room: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for one of two children waits among those who do the same."""
+    may_go_on, real = threading.Event(), POOL.ask
+
+    def late(*args: Any) -> Any:
+        may_go_on.wait(60)
+        return real(*args)
+
+    monkeypatch.setattr(POOL, "ask", late)
+    try:
+        slow = [await submit(chain(node("a", "test_echo", value="{{ 1 + 1 }}"))) for _ in range(40)]
+        async with asyncio.timeout(20):
+            while await WorkflowExecution.objects.filter(pk__in=slow, status="running").acount() < 40:
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(len, "others") == 6
+    finally:
+        may_go_on.set()
+    for execution_id in slow:
+        assert (await until(execution_id, "completed")).output_data == {"a": 2}

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from executions import masks
 from executions.masks import Mask, Stream
 
 SECRET = 's3cr&t/v"lue\\+1 ü'
@@ -238,3 +239,49 @@ def test_odd_values_are_hidden(value: Any) -> None:
     mask = masking(value)
     assert mask.text(f"<{value}>") == f"<{LABEL}>"
     assert streamed(mask, f"<{value}>", [1, 3, len(value) - 1]) == f"<{LABEL}>"
+
+
+def test_nobody_gets_a_value_before_its_mask_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps beside each other ask for the same secret: the second one must wait for what the first has begun."""
+    mask, begun, may_go_on = Mask(), threading.Event(), threading.Event()
+    real = masks.forms
+
+    def slowly(name: str, value: str) -> Any:
+        begun.set()
+        may_go_on.wait(10)
+        return real(name, value)
+
+    monkeypatch.setattr(masks, "forms", slowly)
+    first = threading.Thread(target=mask.add, args=("KEY", SECRET))
+    second = threading.Thread(target=mask.add, args=("KEY", SECRET))
+    first.start()
+    begun.wait(10)
+    second.start()
+    second.join(0.05)
+    has_been_told = not second.is_alive()
+    may_go_on.set()
+    first.join(10)
+    second.join(10)
+
+    assert not has_been_told
+    assert mask.text(SECRET) == LABEL
+    assert len(mask._forms) == len(set(mask._forms))
+
+
+def test_short_texts_beside_a_long_secret_cost_next_to_nothing() -> None:
+    """A private key of 50 lines has 500 forms, and none of them stands in a text that is shorter than all of them."""
+    mask = Mask()
+    mask.add("KEY", "\n".join(f"MIIEvQIBADANBgkqhkiG9w0BAQEFAASC{number:032}" for number in range(50)))
+    looked_for = [form.text for form in mask._forms]
+
+    class Text(str):
+        asked = 0
+
+        def __contains__(self, part: Any) -> bool:
+            Text.asked += 1
+            return super().__contains__(part)
+
+    assert mask.data([Text("short")]) == ["short"]
+    assert Text.asked == 0
+    assert mask.data([Text("x" * 1_000 + looked_for[-1])]) == ["x" * 1_000 + LABEL]
+    assert Text.asked == len(looked_for)

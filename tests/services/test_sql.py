@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from tests.databases import named
 from tests.services.test_elsewhere import POSTGRESQL, require
 from tests.workflows.steps.conftest import step
 from workflows.errors import WorkflowStepError
+from workflows.sql import postgresql
 from workflows.steps.base import StepContext
 
 pytestmark = pytest.mark.service
@@ -209,3 +211,22 @@ def test_a_server_that_is_away_may_come_back_and_its_password_is_not_told(ask: A
     with pytest.raises(WorkflowStepError, match="could not do it: .*onnection refused") as caught:
         ask("SELECT 1")
     assert not caught.value.is_permanent and "very secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("moment", ["_connected", "_cursor"])
+def test_a_cancel_that_comes_before_the_statement_ends_it_all_the_same(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The server forgets a cancel that arrives while nothing runs; and before there is a connection nobody hears it."""
+    driver = postgresql.Driver("shop", connections["shop"].settings_dict, "SELECT pg_sleep(20)", None, False, 1, 30)
+    real = getattr(driver, moment)
+
+    def stopped_just_before(*args: Any) -> Any:
+        driver.stop()
+        for thread in [thread for thread in threading.enumerate() if thread.name == "sql cancel"]:
+            thread.join(0.2)
+        return real(*args)
+
+    monkeypatch.setattr(driver, moment, stopped_just_before)
+    with pytest.raises(WorkflowStepError, match="interrupted"):
+        driver.execute()

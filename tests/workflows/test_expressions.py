@@ -283,3 +283,21 @@ def test_long_texts_that_were_checked_do_not_stay_in_memory() -> None:
     before = expressions._known_fault.cache_info().currsize
     assert expressions.fault_in("x" * expressions.KEPT + "{{ input.amount }}") is None
     assert expressions._known_fault.cache_info().currsize == before
+
+
+@pytest.mark.parametrize("source", ["{{ data.big }}", "{{ data.text }}", "{{ data.text }}!", '{{ data.text ~ "!" }}'])
+def test_values_that_are_too_large_together_are_refused(source: str) -> None:
+    """A megabyte of settings that each say {{ data }} would be a terabyte of values."""
+    scope = {**SCOPE, "data": {"big": [1] * 100_000, "text": "x" * 1_000_000}}
+    settings = {"rows": [source] * 80}
+    with pytest.raises(ExpressionError, match="together") as caught:
+        resolved(settings, found_in(settings), scope)
+    assert caught.value.is_permanent
+    few = {"rows": [source] * 20}
+    assert len(resolved(few, found_in(few), scope)["rows"]) == 20
+
+
+def test_few_paths_are_worked_out_at_once_and_many_in_a_thread() -> None:
+    paths = found_in({"rows": ["{{ data.title }}"] * (expressions.QUICK + 1)})
+    assert expressions.is_quick(paths[: expressions.QUICK])
+    assert not expressions.is_quick(paths)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from workflows.evaluation import lookup
 from workflows.evaluation.filters import Refused, text
-from workflows.evaluation.pool import MINUTE, POOL, Ended
+from workflows.evaluation.pool import ANSWERS_BYTES, MINUTE, POOL, Ended
 from workflows.evaluation.words import SENTENCES, sentence
-from workflows.values import copied
+from workflows.values import copied, weight
 
 SOURCE_BYTES = 16 * 1024
 CONTEXT_BYTES = 1024 * 1024
@@ -55,13 +55,24 @@ def evaluate(templates: Sequence[Template], context: Mapping[str, Any], owner: s
 
     `owner`: whose they are, such as a workflow; three that had to be killed within a minute keep its others out.
     """
-    made: list[Any] = [_at_once(template, context) for template in templates]
+    made = list(_with_room(_at_once(template, context) for template in templates))
+    made += [Fault(Ended.TOGETHER.value)] * (len(templates) - len(made))
     rest = [place for place, one in enumerate(made) if one is _NOT_YET]
     if rest:
         found = _in_child([templates[place] for place in rest], context, owner)
         for place, one in zip(rest, found, strict=True):
             made[place] = one
     return made
+
+
+def _with_room(answers: Iterator[Any]) -> Iterator[Any]:
+    """Until they are too large together: many settings may each name all of the data."""
+    total = 0
+    for one in answers:
+        total += 0 if isinstance(one, Fault | _NotYet) else weight(one, ANSWERS_BYTES)
+        if total > ANSWERS_BYTES:
+            return
+        yield one
 
 
 def check(sources: Sequence[str], owner: str = "") -> list[Fault | None]:

@@ -26,6 +26,7 @@ START_S = 15.0
 EVALUATIONS, WORK_S = 5_000, 30.0  # of one child's life, well below its limit of CPU time
 KILLS, MINUTE = 3, 60.0
 OWNERS = 10_000
+ANSWERS_BYTES = 32 * 1024 * 1024  # of all that is asked for at once
 LONGEST_LINE = 8 * 1024 * 1024  # a result's JSON, all of it escaped
 
 Request = Callable[[int], bytes]
@@ -40,6 +41,7 @@ class Ended(Enum):
         "Three expressions of this workflow had to be stopped within a minute, because they took too long or too much "
         "memory. Others of it are not tried until that minute is over."
     )
+    TOGETHER = "What the expressions of this step give has more than 32 MiB together."
     NO_CHILD = "The process that evaluates expressions could not be started. The server's administrator can say why."
 
 
@@ -51,6 +53,10 @@ class Died(Exception):
     def __init__(self, is_guilty: bool) -> None:
         """`is_guilty`: by a crash of its own, and not by somebody's hand."""
         self.is_guilty = is_guilty
+
+
+class Enough(Exception):
+    """More than ANSWERS_BYTES."""
 
 
 class Worker:
@@ -183,12 +189,22 @@ class Pool:
 
     def _answers(self, worker: Worker, request: Request, many: int, owner: str) -> list[str | Ended]:
         made: list[str | Ended] = []
-        retried = -1
+        retried, room = -1, ANSWERS_BYTES
+
+        def take(answer: str) -> None:
+            nonlocal room
+            room -= len(answer)
+            if room < 0:
+                raise Enough
+            made.append(answer)
+
         while len(made) < many:
             if self._is_barred(owner):
                 return made + [Ended.BARRED] * (many - len(made))
             try:
-                worker.ask(request(len(made)), many - len(made), made.append)
+                worker.ask(request(len(made)), many - len(made), take)
+            except Enough:
+                return made + [Ended.TOGETHER] * (many - len(made))
             except Late:
                 made.append(self._killed(owner, Ended.LATE))
             except Died as died:

@@ -17,12 +17,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from workflows.jail import children as jail
 
 WARM = 2  # children that wait for work
 AT_ONCE = 4  # pieces that run in this process; the others wait for their turn
+OF_ONE = 2  # of these, for one owner: whoever writes endless loops holds up nobody else
 MEMORY = 128 * 1024 * 1024  # bytes that V8 may hold
 INPUT_BYTES = 4 * 1024 * 1024
 SPARE_S, START_S = 1.0, 30.0
@@ -117,18 +118,36 @@ def _spawned() -> jail.Child:
 
 
 WARM_ONES = Warm()
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+class Turns:
+    """Of one event loop, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._together = asyncio.Semaphore(AT_ONCE)
+        self._by_owner: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def taken(self, owner: str) -> AsyncIterator[None]:
+        own = (self._by_owner.get(owner) if owner else None) or asyncio.Semaphore(OF_ONE)
+        self._by_owner[owner] = own
+        async with own, self._together:
+            yield
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
 atexit.register(WARM_ONES.close)
 os.register_at_fork(after_in_child=WARM_ONES.renew)
 
 
-async def run(source: str, given: str, timeout_s: float, say: Say) -> End:
+async def run(source: str, given: str, timeout_s: float, say: Say, owner: str = "") -> End:
     """Runs a function body with `given`, the JSON text of {"data", "input", "now", "key"}. `say` gets level and text.
+    `owner`: whose it is, such as a workflow.
 
     Cancelled, it takes the child with it.
     """
-    turns = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
-    async with turns, _child() as child:
+    turns = _turns.setdefault(asyncio.get_running_loop(), Turns())
+    async with turns.taken(owner), _child() as child:
         if child is None:
             return End("not started")
         return await _talk(child, source, given, timeout_s, say)
@@ -159,13 +178,13 @@ def _unwanted(taking: Future[jail.Child]) -> None:
 async def _talk(child: jail.Child, source: str, given: str, timeout_s: float, say: Say) -> End:
     loop, lines = asyncio.get_running_loop(), asyncio.StreamReader(limit=LONGEST_LINE)
     reading, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), child.stdout)
-    writing, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, child.stdin)
+    writing, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, child.stdin)
     try:
         async with asyncio.timeout(START_S):
             if not await lines.readline():
                 return End("not started")
         request = {"source": source, "given": given, "timeout_s": timeout_s, "memory": MEMORY}
-        asyncio.StreamWriter(writing, protocol, None, loop).write(json.dumps(request).encode() + b"\n")
+        writing.write(json.dumps(request).encode() + b"\n")
         async with asyncio.timeout(timeout_s + SPARE_S):
             return await _listen(lines, say)
     except TimeoutError:
@@ -174,7 +193,8 @@ async def _talk(child: jail.Child, source: str, given: str, timeout_s: float, sa
         return End("killed")
     finally:
         reading.close()
-        writing.close()
+        if not writing.is_closing():
+            writing.abort()  # what was not taken yet too: the pipe is gone in a moment, and the loop must not watch it
 
 
 async def _listen(lines: asyncio.StreamReader, say: Say) -> End:

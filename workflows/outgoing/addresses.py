@@ -176,15 +176,15 @@ def _asked(host: str, port: int) -> asyncio.Future[list[str]]:
     loop = asyncio.get_running_loop()
     key = loop, host, port
     if key not in _asking:
-        for old in [old for old in _asking if old[0].is_closed()]:
-            del _asking[old]
+        for old in [old for old in list(_asking) if old[0].is_closed()]:  # other threads have loops too
+            _asking.pop(old, None)
         _asking[key] = asked = loop.run_in_executor(_threads, resolve, host, port)
         asked.add_done_callback(partial(_answered, key))
     return _asking[key]
 
 
 def _answered(key: Asked, asked: asyncio.Future[list[str]]) -> None:
-    del _asking[key]
+    _asking.pop(key, None)
     _ = asked.cancelled() or asked.exception()  # where nobody waits for it any more
 
 

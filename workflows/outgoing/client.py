@@ -41,7 +41,7 @@ def client2() -> httpx2.AsyncClient:
 async def close() -> None:
     """Ends this event loop's connections; its next user gets a new client."""
     loop = asyncio.get_running_loop()
-    for key in [key for key in _clients if key[0] is loop]:
+    for key in [key for key in list(_clients) if key[0] is loop]:
         await _clients.pop(key).aclose()
 
 
@@ -55,8 +55,9 @@ def _shared(library: str, core: str) -> Any:
 
 def _forget_closed_loops() -> None:
     """Loops come and go (asyncio.run); what stays open there went with them."""
-    for key in [key for key in _clients if key[0].is_closed()]:
-        del _clients[key]
+    for key in list(_clients):  # other threads have loops too, which come and go meanwhile
+        if key[0].is_closed():
+            _clients.pop(key, None)
 
 
 def _made(httpx: Any, httpcore: Any) -> Any:

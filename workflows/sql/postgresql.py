@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from time import monotonic
 from typing import Any
 
 import psycopg
@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from workflows.errors import WorkflowStepError
 from workflows.sql.result import CHUNK, Result, gathered
 
-CONNECT_S = 10
+CONNECT_S, AGAIN_S = 10, 0.1
 LONGEST = 1_000  # characters of the database's own words
 
 
@@ -35,9 +35,11 @@ class Driver:
             threading.Thread(target=_cancel, args=[connection], name="sql cancel", daemon=True).start()
 
     def execute(self) -> Result:
-        self._until = monotonic() + self.timeout_s
+        self._until = time.monotonic() + self.timeout_s
         try:
             with contextlib.closing(self._connected()) as self._connection:
+                if self._is_stopped.is_set():  # before there was a connection to be cancelled
+                    raise psycopg.errors.QueryCanceled
                 return self._result(self._connection)
         except psycopg.Error as error:
             raise self._failure(error) from None
@@ -83,7 +85,7 @@ class Driver:
     def _chunks(self, cursor: psycopg.Cursor[Any]) -> Iterator[list[Any]]:
         """statement_timeout begins anew with each part."""
         while chunk := cursor.fetchmany(CHUNK):
-            if monotonic() > self._until or self._is_stopped.is_set():
+            if time.monotonic() > self._until or self._is_stopped.is_set():
                 raise psycopg.errors.QueryCanceled
             yield chunk
 
@@ -134,8 +136,11 @@ PASSED_ON = ("sslmode", "sslrootcert", "sslcert", "sslkey", "service", "passfile
 
 
 def _cancel(connection: psycopg.Connection[Any]) -> None:
-    with contextlib.suppress(psycopg.Error, OSError):
-        connection.cancel()
+    """Until it is closed: the server forgets what comes between two statements."""
+    while not connection.closed:
+        with contextlib.suppress(psycopg.Error, OSError):
+            connection.cancel()
+        time.sleep(AGAIN_S)
 
 
 def _bound(parameters: Any) -> Any:

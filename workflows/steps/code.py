@@ -85,6 +85,7 @@ class Code(base.Step[Config]):
             _given(ctx),
             self.config.timeout_s,
             lambda level, text: ctx.log(text, LEVELS.get(level, "info")),
+            owner=f"workflow {ctx.workflow}",
         )
         if end.how in ("done", "nothing"):
             ctx.log(_returned(end))

@@ -197,11 +197,12 @@ def _sheet_lines(page: Any, stop: Stop) -> Iterator[tuple[int, Sequence[Any]]]:
     try:
         rows = page.iter_rows(max_row=MOST_ROWS + 2, max_col=COLUMNS, values_only=True)
         for line, cells in enumerate(stop.each(rows), 1):
-            kept = [_cell(cell) for cell in cells]
-            while kept and kept[-1] is None:
-                kept.pop()
-            if kept:
-                yield line, kept
+            if cells.count(None) == len(
+                cells
+            ):  # most are, where one cell is far away: a small file has them by millions
+                continue
+            end = next(at for at in range(len(cells), 0, -1) if cells[at - 1] is not None)
+            yield line, [_cell(cell) for cell in cells[:end]]
     except (KeyError, ValueError, TypeError, IndexError, SyntaxError, zipfile.BadZipFile) as error:
         raise wrong(f"The sheet cannot be read: {str(error)[:200]}") from None
 

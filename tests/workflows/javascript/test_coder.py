@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -112,6 +113,28 @@ async def test_cancelling_while_a_child_is_made_leaves_nothing() -> None:
 async def test_a_child_is_used_once() -> None:
     assert (await run("globalThis.left = 1; return 1"))[0].value == 1
     assert (await run("return typeof left"))[0].value == "undefined"
+
+
+async def test_endless_loops_of_one_workflow_leave_turns_to_others() -> None:
+    loops, began = [], 0
+
+    def count(level: str, text: str) -> None:
+        nonlocal began
+        began += 1
+
+    for _ in range(3 * coder.AT_ONCE):
+        endless = coder.run("console.log(1); for (;;) {}", GIVEN, 60, count, owner="workflow 1")
+        loops.append(asyncio.create_task(endless))
+    try:
+        while began < coder.OF_ONE:
+            await asyncio.sleep(0.01)
+        end = await asyncio.wait_for(coder.run("return 7", GIVEN, 20, lambda *_: None, owner="workflow 2"), 30)
+    finally:
+        for loop in loops:
+            loop.cancel()
+        await asyncio.wait(loops)
+
+    assert end.value == 7 and began == coder.OF_ONE
 
 
 async def test_more_pieces_than_turns_all_end() -> None:
@@ -242,3 +265,30 @@ async def test_the_example_of_the_page_works() -> None:
     end, lines = await run(page.split("```js\n")[1].split("```")[0], given=json.dumps({"data": data}))
     assert end.value == {"open": [{"paid": False, "amount": 2}], "total": 2}
     assert lines == [("info", "open invoices: 1")]
+
+
+async def test_a_piece_that_is_cancelled_while_its_data_is_on_the_way_leaves_nothing_in_the_loop() -> None:
+    """The number of its pipe is soon another file's, which the loop must be able to watch."""
+    await run("return 1")
+    while not coder.WARM_ONES._waiting:
+        await asyncio.sleep(0.01)
+    child = coder.WARM_ONES._waiting[0]
+    assert child.stdin and child.stdout
+    await asyncio.to_thread(select.select, [child.stdout], [], [])  # it is ready
+    pipe = child.stdin.fileno()
+    os.kill(child.pid, signal.SIGSTOP)
+    task = asyncio.create_task(run("return 1", given=json.dumps({**json.loads(GIVEN), "much": "x" * 3_000_000})))
+    while select.select([], [pipe], [], 0)[1]:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+
+    reading, writing = os.pipe()
+    os.dup2(writing, pipe)
+    loop = asyncio.get_running_loop()
+    loop.add_writer(pipe, int)
+    assert loop.remove_writer(pipe)
+    for file in {reading, writing, pipe}:
+        os.close(file)
