@@ -114,6 +114,31 @@ STEERED = {
 }
 
 
+#: Files with long paths, and forms with everything in them.
+LONG_PATH = f"{LONG_WORD[:100]}/{LONG_WORD[:100]}.txt"
+KEPT: dict[str, Any] = {
+    "nodes": [
+        {"id": "set", "type": "set", "data": {"label": "Set", "fields": [{"name": "a", "value": "{{ now }}"}]}},
+        {
+            "id": "file",
+            "type": "file",
+            "data": {"label": "Keep", "operation": "write", "path": LONG_PATH, "content": "{{ data.a }}"},
+        },
+        {"id": "format", "type": "convert", "data": {"label": "Read", "do": "csv_read", "value": "a,b\n1,2"}},
+        {
+            "id": "mail",
+            "type": "email",
+            "data": {"label": "Send", "to": ["ada@example.org"], "subject": "{{ data.a }}", "attachments": [LONG_PATH]},
+        },
+    ],
+    "edges": [
+        {"source": "set", "target": "file"},
+        {"source": "file", "target": "format"},
+        {"source": "format", "target": "mail"},
+    ],
+}
+
+
 @pytest.fixture(scope="module")
 def server(prepared: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for the whole file: nothing here goes away."""
@@ -168,8 +193,16 @@ def places(server: Server) -> dict[str, str]:
     )
     unknown = {"nodes": [{"id": "ask", "type": "ai", "data": {"label": "Ask", "key": LONG_WORD}}], "edges": []}
     lost = server.draft("A secret that is not there", unknown)
+    kept = server.publish(f"Keeps files {LONG_WORD}", KEPT)
+    server.until(server.run(kept), "completed")
     return {
         "secrets and variables": "/secrets/",
+        "files": f"/workflows/{kept}/files/",
+        "no files": f"/workflows/{empty}/files/",
+        "a mail": f"/workflows/{kept}/steps/mail/",
+        "a file": f"/workflows/{kept}/steps/file/",
+        "fields to set": f"/workflows/{kept}/steps/set/",
+        "a format": f"/workflows/{kept}/steps/format/",
         "no secrets": "/secrets/?q=nothing-has-this-name",
         "new secret": f"/secrets/new/?workflow={secretive}",
         "a secret": f"/secrets/{secret}/",
