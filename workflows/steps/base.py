@@ -195,8 +195,8 @@ class StepContext:
     `time_zone`: what a time without one means in this workflow; empty: that of the installation. `workflow`: its
     number. `tokens_left`: of the budget for language models; None where there is none. `reveal`: secret(), from a
     thread. `hide`: a text, or bytes, without the secrets that the execution was given. All that is written is masked
-    anyway, but half of a secret is not recognised: hide what others answered before you cut it short or save it. `pieces`:
-    the same for a text that comes in pieces.
+    anyway, but half of a secret is not recognised: hide what others answered before you cut it short or save it.
+    `pieces`: the same for a text that comes in pieces.
     """
 
     input: Mapping[str, Any]
