@@ -17,6 +17,7 @@ from tests.executions.conftest import (
     chain,
     drawn,
     entries,
+    make,
     make_stored,
     node,
     run,
@@ -182,6 +183,23 @@ async def test_a_step_that_never_ends_its_expression_leaves_the_others_alone() -
 
     assert "Value" in str(error)
     assert result.output_data == {"a": 2}
+
+
+async def test_a_kind_that_cannot_read_old_settings_fails_its_step_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    definition = chain(node("a"), node("b", "test_echo", value="{{ data.a }}", number=7))
+    workflow = await make(definition)
+
+    def upgrade(cls: Any, old: dict[str, Any]) -> dict[str, Any]:
+        raise KeyError("gone")
+
+    monkeypatch.setattr(steps.kinds()["test_echo"], "upgrade", classmethod(upgrade))
+    with pytest.raises(WorkflowExecutionError, match="gone"):
+        await bounded(WorkflowEngine().execute_workflow(workflow.pk, {}))
+
+    execution = await WorkflowExecution.objects.alatest("pk")
+    assert (await told(execution.pk))[-3:] == ["started b", "failed b", "finished"]
 
 
 # What publishing says

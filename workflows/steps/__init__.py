@@ -95,7 +95,10 @@ def make(node: Node) -> AnyStep:
 def recipe_of(node: Node) -> Recipe:
     """What make() makes it of; nothing is worked out for a kind that is not installed."""
     kind = kind_of(node)
-    return Recipe(kind, {} if kind is Default else kind.upgrade(bare(node.data)))
+    try:
+        return Recipe(kind, {} if kind is Default else kind.upgrade(bare(node.data)))
+    except Exception:  # of an add-on: make() meets it again, and then it is its step that fails
+        return Recipe(kind, {})
 
 
 def problems(graph: Graph) -> list[Problem]:
