@@ -15,7 +15,6 @@ GENERIC = [
     *("code", "function", "wait", "splitInBatches", "executeWorkflow", "executeWorkflowTrigger", "httpRequest"),
     *("emailSend", "readWriteFile", "graphql", "switch", "postgres", "respondToWebhook", "formTrigger"),
 ]
-ON_THEIR_WAY = {"python"}  # built at the same time as this table
 
 
 def test_every_generic_kind_has_a_counterpart() -> None:
@@ -27,4 +26,4 @@ def test_every_counterpart_exists() -> None:
     details = {"join", "batches", "feed_read"}
     here = {name for _, names in ROWS for name in re.findall(r"`(\w+)`", names)} - details
     assert {"set", "list", "compute", "convert"} <= here
-    assert here <= set(kinds()) | ON_THEIR_WAY
+    assert here <= set(kinds())

@@ -187,7 +187,7 @@ def _reason(error: Exception, sending: Sending, within_s: float) -> str:
         case httpx.ConnectTimeout():
             return "nobody answered in time at that address."
         case httpx.ConnectError():
-            return f"it cannot be connected to ({_plain(error)})."
+            return f"it cannot be connected to: nothing answers there, or it refuses ({_plain(error)})."
         case httpx.ReadError() | httpx.WriteError() | httpx.RemoteProtocolError():
             return f"the connection broke before the answer was whole ({_plain(error)})."
         case _:

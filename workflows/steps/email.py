@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Annotated, Any
@@ -95,6 +95,11 @@ class Email(base.Step[Config]):
     }
     start = {"to": []}
     Config = Config
+
+    @classmethod
+    def cautions_of(cls, data: Mapping[str, Any]) -> Sequence[str]:
+        says = any(data.get(name) for name in ("subject", "text", "html"))
+        return () if says else ("The mail has no subject and no text: it would come empty.",)
 
     async def run(self, ctx: base.StepContext) -> base.Done:
         from workflows.letter import Letter  # Django's mail: only where it is used

@@ -23,6 +23,7 @@ from workflows.errors import WorkflowStepError
 from workflows.files import area
 from workflows.graph import Node
 from workflows.steps.base import StepContext
+from workflows.steps.email import Email
 
 Send = Callable[..., Any]
 
@@ -369,3 +370,8 @@ def test_without_a_server_it_is_printed_where_no_result_goes(settings: Any, capf
 
 def test_a_mail_reaches_outside() -> None:
     assert steps.reaches_out(Node("a", "email", {}))
+
+
+def test_a_mail_that_says_nothing_is_a_warning_before_it_is_published() -> None:
+    assert Email.cautions_of({"to": "ada@example.org"})
+    assert not Email.cautions_of({"to": "ada@example.org", "subject": "News"})
