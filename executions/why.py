@@ -44,8 +44,9 @@ def why(execution: WorkflowExecution, graph: Graph, state: State, counted: Talli
 
 
 def _paused(execution: WorkflowExecution, graph: Graph, state: State) -> Sentence:
-    before = state.pause.get("before") if state.paused_at else None
-    if reason := execution.pause_reason or state.pause.get("reason"):
+    pause = state.pause if state.paused_at else {}  # else it tells of an earlier one
+    before = pause.get("before")
+    if reason := execution.pause_reason or pause.get("reason"):
         return (f"Paused: {reason} “Resume” grants as much again.",)
     if before:
         label = graph.nodes[before].label if before in graph.nodes else before
