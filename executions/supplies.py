@@ -39,6 +39,7 @@ class Supplies:
         self._state, self._ledger = state, ledger
         self._loop = asyncio.get_running_loop()
         self._account = f"workflow {held.workflow_id}"
+        self._files, self._pieces = area(held.workflow_id), partial(Stream, self.mask)
 
     async def learn(self) -> None:
         """The variables, once: what they are later changes nothing about this execution. And the secrets that its steps
@@ -87,10 +88,10 @@ class Supplies:
             now=timezone.now(),
             time_zone=self._held.time_zone,
             workflow=self._held.workflow_id,
-            files=area(self._held.workflow_id),
+            files=self._files,
             reveal=self._reveal,
             hide=self.mask.hide,
-            pieces=partial(Stream, self.mask),
+            pieces=self._pieces,
             idempotency_key=f"{self._held.execution_id}:{start.node}:{self._state.nodes[start.node].repairs}",
         )
 
