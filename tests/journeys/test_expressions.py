@@ -85,7 +85,8 @@ def test_escape_leaves_what_was_typed_and_goes_back_to_the_field(page: Page, pla
     page.keyboard.press("Escape")
     expect(prompt).to_be_focused()
     expect(page.locator("#step-title")).to_have_text("Ask")
-    page.keyboard.type(" data.amount }} b")
+    page.wait_for_load_state("networkidle")  # a script types faster than a page can take the answer to what was saved
+    page.keyboard.type(" data.amount }} b", delay=40)
     expect(prompt).to_have_value("a {{ data.amount }} b")
     expect(page.locator("#setting-prompt-preview")).to_contain_text("a 12 b")
 
