@@ -13,6 +13,7 @@ import django
 def set_up() -> None:
     """Django on a fresh SQLite file, laid out and migrated as `make run` does it; or DATABASE_URL's."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "workflowsite.settings"
+    os.environ["EXTRA_APPS"] = "tests.benchmarks"
     django.setup()
     from django.conf import settings
     from django.core.management import call_command
@@ -43,6 +44,9 @@ def chain(*nodes: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         ],
         "edges": [{"source": ids[index], "target": ids[index + 1]} for index in range(len(ids) - 1)],
     }
+
+
+CHAIN3 = chain(("input", {}), ("process", {"operation": "uppercase"}), ("output", {}))
 
 
 def say(figures: dict[str, dict[str, Any]]) -> None:
