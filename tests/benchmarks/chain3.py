@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from tests.benchmarks import floor, load, onlookers, site
 from tests.benchmarks.figures import Figure, figure, middle
 
-EXECUTIONS, ROUNDS = 2_000, 3
+EXECUTIONS, ROUNDS = site.many(2_000), 3
 
 
 @dataclass

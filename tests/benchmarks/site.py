@@ -9,6 +9,8 @@ from typing import Any
 
 import django
 
+SCALE = float(os.environ.get("BENCH_SCALE", "1"))
+
 
 def set_up() -> None:
     """Django on a fresh SQLite file, laid out and migrated as `make run` does it; or DATABASE_URL's."""
@@ -25,6 +27,11 @@ def set_up() -> None:
         lay_out(Path(settings.DATABASES["default"]["NAME"]))
     call_command("migrate", verbosity=0)
     connections.close_all()
+
+
+def many(number: int) -> int:
+    """As many of something as a bench wants, times BENCH_SCALE: 0.1 is a quick look that proves nothing."""
+    return max(1, round(number * SCALE))
 
 
 def published(definition: dict[str, Any], **fields: Any) -> int:
