@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from executions import presence, slots
 from executions.models import ExecutionWait, WaitKind, WorkflowExecution
+from executions.models.execution import CHILD, ROOT
 from executions.planner import State
 from executions.tally import Tally, tallies
 from executions.words import Sentence
@@ -88,14 +89,17 @@ def _queue(execution: WorkflowExecution) -> Sentence:
     """It is due, and nobody has taken it."""
     if since := presence.nobody_since():
         return ("No worker has been there since ", since, ". It goes on as soon as one is.")
-    due = WorkflowExecution.objects.due(timezone.now()).filter(owner=None)
-    urgent = due.filter(priority__gt=execution.priority)[: COUNTED + 1].count()
-    if urgent:
+    if urgent := _due(priority__gt=execution.priority):
         return (f"Waits its turn behind {_many(urgent, 'more urgent execution')}.",)
-    ahead = due.filter(priority=execution.priority, due_at__lt=execution.due_at)[: COUNTED + 1].count()
-    if ahead:
+    if ahead := _due(priority=execution.priority, due_at__lt=execution.due_at):
         return (f"Waits its turn behind {_many(ahead, 'execution')} that came before.",)
     return ("Waits for a worker that has room.",)
+
+
+def _due(**which: Any) -> int:
+    """How many of these nobody has taken. Each kind has its own index: SQLite would read the whole table for both."""
+    due = WorkflowExecution.objects.due(timezone.now()).filter(owner=None, **which)
+    return sum(due.filter(kind)[: COUNTED + 1].count() for kind in (ROOT, CHILD))
 
 
 def _many(number: int, word: str) -> str:
