@@ -20,6 +20,7 @@ from executions.planner import State
 from executions.tally import Tally, tallies
 from executions.words import Sentence
 from workflows.graph import Graph
+from workflows.models.workflow import Priority
 from workflows.policy import policy_of
 from workflows.words import count
 
@@ -89,7 +90,7 @@ def _queue(execution: WorkflowExecution) -> Sentence:
     """It is due, and nobody has taken it."""
     if since := presence.nobody_since():
         return ("No worker has been there since ", since, ". It goes on as soon as one is.")
-    if urgent := _due(priority__gt=execution.priority):
+    if urgent := _due(priority__in=[value for value in Priority.values if value > execution.priority]):
         return (f"Waits its turn behind {_many(urgent, 'more urgent execution')}.",)
     if ahead := _due(priority=execution.priority, due_at__lt=execution.due_at):
         return (f"Waits its turn behind {_many(ahead, 'execution')} that came before.",)

@@ -29,9 +29,7 @@ ON_BOTH = ("chain3", "chain100", "fan50", "latency", "storage", "growth")  # tak
 
 def main() -> None:
     head = machine.described()
-    figures: dict[str, Figure] = {}
-    for name, figure in taken(sys.argv[1:] or list(BENCHES)):
-        figures[name] = figure
+    figures = dict(taken(sys.argv[1:] or list(BENCHES)))
     print(f"{machine.as_text(head)}\n\n{table(figures)}")
     out = Path(os.environ.get("DATA_DIR", ROOT / "var")) / "bench.json"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
-"""Whether an installation grows slower with what it has done: CPU per execution on a database that is empty, with 100,000
-and with 1,000,000 executions, in turn in one run; there too the list's first page and the tail of one execution.
+"""Whether an installation grows slower with what it has done: CPU per execution on a database that is empty, with
+100,000 and with 1,000,000 executions, in turn in one run; there too the list's first page and the tail of one.
 
 What is there already are copies of executions that the engine wrote itself, made by SQL. Each database has a process of
 its own, which is told when its turn is. GROWTH: how many executions the others hold, such as 1000,10000.

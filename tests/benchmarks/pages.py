@@ -95,7 +95,7 @@ def kept_up(label: str, workflow_id: int) -> dict[str, Figure]:
     rows = WorkflowExecution.objects.filter(workflow=workflow_id)
     while rows.live().exists() or WorkflowExecution.objects.live().exists():
         time.sleep(0.2)
-    moments = list(rows.values_list("created_at", "completed_at"))
+    moments = [(begun, ended) for begun, ended in rows.values_list("created_at", "completed_at") if ended]
     took = [1e3 * (ended - begun).total_seconds() for begun, ended in moments]
     first, last = min(begun for begun, _ in moments), max(ended for _, ended in moments)
     rate = len(moments) / (last - first).total_seconds()

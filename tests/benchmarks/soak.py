@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ def line(x: list[float], y: list[float]) -> tuple[float, float]:
     slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
     rest = [b - mean_y - slope * (a - mean_x) for a, b in zip(x, y, strict=True)]
     squares = sum(one**2 for one in rest) or 1e-12
-    alike = max(0.0, sum(a * b for a, b in zip(rest, rest[1:], strict=False)) / squares)
+    alike = max(0.0, sum(a * b for a, b in pairwise(rest)) / squares)
     counted = max(1.0, number * (1 - alike) / (1 + alike))
     return slope, CHANCE * (squares / (number - 2) / spread * number / counted) ** 0.5
 
