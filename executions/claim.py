@@ -17,11 +17,11 @@ from django.db.models import Max, Sum, TextField
 from django.db.models.functions import Cast, Length
 from django.utils import timezone
 
-from executions import children
+from executions import children, statements
 from executions.aftermath import record
 from executions.blobs import NotReadable, is_small, weight
 from executions.crashpoints import committing, reach
-from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
+from executions.entry import Entry, TimeForm, as_json, time_form
 from executions.family import Family, Survey
 from executions.large import filled, input_of
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
@@ -286,7 +286,7 @@ def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) ->
         cursor.execute(sql, [value for row in values for value in row])
         for (_, held), (execution_id,) in zip(made, cursor.fetchall(), strict=True):
             held.execution_id = held.root_id = execution_id
-        cursor.executemany(INSERT, [item.queued().row(held.execution_id, as_time) for item, held in made])
+        statements.insert_entries(cursor, [(held.execution_id, item.queued()) for item, held in made])
     reach("opening.made")
 
 

@@ -75,7 +75,7 @@ class Run:
         self._mask = self._supplies.mask
         self._weight, self._logged = held.weight, held.logged  # bytes, roughly
         self._families = Families(self._ring)
-        self._workshop = Workshop(host.in_thread, self._keep, self._mask.text)
+        self._workshop = Workshop(host.in_thread, self._is_large, self._stow, self._mask.text)
         self._alarm = Alarm(self.nudge)
         self._unit = self._new_unit()
         self._in_flight: Unit | None = None
@@ -105,12 +105,14 @@ class Run:
             await self._supplies.learn()
             await self._take_over()
             while self.closing is None:
-                await self._look()
+                if self._nudged or self._is_lost:
+                    await self._look()
                 self._plan()
                 await self._commit()
-                await self._commit_ends()
+                if self._ends:
+                    await self._commit_ends()
                 self._start_steps()
-                if self.closing is None:
+                if self.closing is None and not self._workshop.has_news:
                     await self._workshop.listen()
         except asyncio.CancelledError:
             await self._hand_back()
@@ -169,8 +171,6 @@ class Run:
         """Reads what others did, where a nudge said so."""
         if self._is_lost:
             raise OwnershipLost
-        if not self._nudged:
-            return
         self._nudged = False
         families = list(self._families.now)
         look = await self.host.journal.patiently(claim.look, self.execution_id, self.fence, families)
@@ -546,20 +546,26 @@ class Run:
         starts, self._to_start, supplies = self._to_start, [], self._supplies
         for start in starts:
             context, fill = supplies.context(start), partial(supplies.fill, start.node)
+            if self._is_light and self.blueprint.is_instant(start.node):
+                fill(context)
+                self._workshop.do(partial(supplies.step, start.node), context)
+                continue
             if is_light := self._is_light and not supplies.spends(start.node):
                 fill(context)
             apart = None if supplies.is_quick(start.node, self._is_light) else supplies.apart(start.node)
             self._workshop.start(partial(supplies.step, start.node), context, None if is_light else fill, apart)
             self._alarm.set(deadline(self.blueprint, self.state, start.node))
 
-    async def _keep(self, node_id: str, outcome: Any) -> Any:
-        """A large output is worked up in a thread, so that no other execution has to wait for it."""
+    def _is_large(self, outcome: Any) -> bool:
+        """Whether a step hands on much; counts what it hands on."""
         if not isinstance(outcome, Done) or not isinstance(outcome.output, Mapping):
-            return outcome
+            return False
         weight = blobs.weight(outcome.output)
         self._weight += weight
-        if weight <= blobs.SMALL_BYTES:
-            return outcome
+        return weight > blobs.SMALL_BYTES
+
+    async def _stow(self, node_id: str, outcome: Done) -> Any:
+        """A large output is worked up in a thread, so that no other execution has to wait for it."""
         kept = partial(keep, self.execution_id, self.ledger.incoming[node_id], outcome, self._mask)
         return await asyncio.to_thread(caught, kept)
 
