@@ -22,12 +22,13 @@ from django.utils import timezone
 
 from executions import budget, children, statements
 from executions.aftermath import follow
-from executions.claim import Held, Opening, Queued, Refused, open_all
+from executions.claim import Held
 from executions.crashpoints import committing, reach
 from executions.entry import Entry
 from executions.family import Order
 from executions.models import ExecutionLog, ExecutionWait, StepUsage, WorkflowExecution
 from executions.models.wait import audience_of
+from executions.opening import Opening, Queued, Refused, open_all
 from workflows.errors import StepstreamError
 
 log = logging.getLogger(__name__)

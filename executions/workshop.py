@@ -73,9 +73,7 @@ class Ended:
 
 
 class Workshop:
-    def __init__(
-        self, in_thread: InThread, is_large: IsLarge, stow: Stow, mask: Callable[[str], str] = str
-    ) -> None:
+    def __init__(self, in_thread: InThread, is_large: IsLarge, stow: Stow, mask: Callable[[str], str] = str) -> None:
         """`is_large` gets each step's outcome once, and `stow` gives a large one as it shall be told. `mask`: hides
         secrets in a line."""
         self.bell = asyncio.Event()
@@ -103,17 +101,17 @@ class Workshop:
 
     def do(self, step: Callable[[], Step[Any]], ctx: StepContext) -> None:
         """A step that is over at once, here and now: a task of its own would cost more than the step."""
-        began, lines = perf_counter(), []  # type: float, list[Line]
-        ctx.write = lambda level, text: lines.append(self._line(ctx.node, ctx.attempt, level, text))
-        outcome = caught(partial(_at_once, step, ctx))
-        self._told.extend(lines)
+        began, lines = perf_counter(), list[tuple[str, str]]()
+        ctx.write = lambda level, text: lines.append((level, text))
+        outcome, now = caught(partial(_at_once, step, ctx)), timezone.now()
+        self._told.extend(self._line(ctx.node, ctx.attempt, *line, now) for line in lines)
         if self._is_large(outcome):
             work = self._work(ctx.node, ctx.attempt, partial(self._stow, ctx.node, outcome), began)
             self._tasks[ctx.node] = ctx.attempt, asyncio.create_task(work, name=f"step {ctx.node} is stowed")
             return
         self._tasks[ctx.node] = ctx.attempt, None
         took = round((perf_counter() - began) * 1000)
-        self._told.append(Ended(ctx.node, ctx.attempt, outcome, took, timezone.now()))
+        self._told.append(Ended(ctx.node, ctx.attempt, outcome, took, now))
 
     def go_on(self, node: str, attempt: int, answer: Callable[[], Any], began: float, apart: Apart) -> None:
         """A step whose wait is over and whose data is large: what follows is worked out in a thread.
@@ -242,16 +240,16 @@ class Workshop:
 
     def _write(self, node: str, attempt: int, level: str, text: str) -> None:
         """From the loop, or from whatever thread the step has begun."""
-        tell = partial(self._tell, self._line(node, attempt, level, text))
+        tell = partial(self._tell, self._line(node, attempt, level, text, timezone.now()))
         if _is_in(self._loop):
             tell()
         else:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
                 self._loop.call_soon_threadsafe(tell)
 
-    def _line(self, node: str, attempt: int, level: str, text: str) -> Line:
+    def _line(self, node: str, attempt: int, level: str, text: str, at: datetime) -> Line:
         shown = _shortened(self._mask(clean_text(str(text))))
-        return Line(node, attempt, level if level in LEVELS else "info", shown, timezone.now())
+        return Line(node, attempt, level if level in LEVELS else "info", shown, at)
 
     def _tell(self, told: Line | Ended) -> None:
         if self._is_closed:
