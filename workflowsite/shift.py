@@ -16,6 +16,7 @@ from channels.worker import Worker as ChannelWorker
 from redis.exceptions import RedisError
 from twisted.internet import reactor as installed_reactor
 
+from executions.live import JOIN_S
 from workflowsite.server import WebServer
 
 reactor: Any = installed_reactor
@@ -165,11 +166,20 @@ async def listen(application: Any) -> None:
     The consumer is made here and gets its first message by hand: of several processes on one Redis each must start.
     """
     worker = ChannelWorker(application, ["engine"], get_channel_layer())
-    worker.get_or_create_application_instance("engine", {"type": "channel", "channel": "engine"}).put_nowait(START)
+    messages = worker.get_or_create_application_instance("engine", {"type": "channel", "channel": "engine"})
+    messages.put_nowait(START)
     consumer = worker.application_instances["engine"]["future"]
     try:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(worker.listener("engine"))
             parts.create_task(asyncio.wait_for(consumer, None))
+            parts.create_task(start_again(messages))
     finally:
         consumer.cancel()
+
+
+async def start_again(messages: "asyncio.Queue[dict[str, str]]") -> None:
+    """To start twice does nothing but to join the bell once more, which a Redis that was flushed has forgotten."""
+    while True:
+        await asyncio.sleep(JOIN_S)
+        messages.put_nowait(START)
