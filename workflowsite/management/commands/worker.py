@@ -49,8 +49,8 @@ class Command(BaseCommand):
 
     def announce(self) -> None:
         self.stdout.write(
-            f"A Stepstream worker is running: {database()}, {bells()}, up to {settings.ENGINE['LIMIT']} executions at "
-            "once (Ctrl-C stops it)"
+            f"Worker {current_worker().owner[:8]} is running: {database()}, {bells()}, up to "
+            f"{count(settings.ENGINE['LIMIT'], 'execution')} at once (Ctrl-C stops it)"
         )
         self.stdout.flush()
 
