@@ -225,6 +225,14 @@ def renew(owner: str, held: Collection[int]) -> dict[int, int]:
     return mine
 
 
+def nudges_of(owner: str, held: Collection[int]) -> dict[int, int]:
+    """Of what is still ours, by execution; as renew(), but it takes no lock and changes nothing."""
+    mine: dict[int, int] = {}
+    for part in _parts(held):
+        mine.update(WorkflowExecution.objects.owned_by(owner).filter(pk__in=part).values_list("pk", "nudges"))
+    return mine
+
+
 def hand_back(owner: str, *executions: int) -> int:
     """Makes what we hold due for whoever is next: these, or all of it."""
     rows = WorkflowExecution.objects.owned_by(owner)
