@@ -59,11 +59,9 @@ def durability() -> str:
     """As its own engine's connections have it."""
     from dbos._dbos import _get_dbos_instance
 
+    asked = ["SHOW synchronous_commit"] if work.VARIANT == "postgresql" else ["PRAGMA journal_mode", "PRAGMA synchronous"]
     with _get_dbos_instance()._sys_db.engine.connect() as connection:
-        if work.VARIANT == "postgresql":
-            return f"PostgreSQL synchronous_commit={connection.exec_driver_sql('SHOW synchronous_commit').scalar()}"
-        mode, level = (connection.exec_driver_sql(f"PRAGMA {it}").scalar() for it in ("journal_mode", "synchronous"))
-        return f"SQLite {str(mode).upper()}, synchronous={level}"
+        return work.durability(*(connection.exec_driver_sql(question).scalar() for question in asked))
 
 
 async def run() -> None:

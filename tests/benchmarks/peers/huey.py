@@ -63,8 +63,9 @@ def end(started: Any) -> Any:
 
 
 def records() -> str:
-    mode, level = (huey.storage.conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
-    return f"each task's result, until it is read; SQLite {mode.upper()}, synchronous={level}"
+    asked = ("PRAGMA journal_mode", "PRAGMA synchronous")
+    answers = (huey.storage.conn.execute(question).fetchone()[0] for question in asked)
+    return f"each task's result, until it is read; {work.durability(*answers)}"
 
 
 def main() -> None:

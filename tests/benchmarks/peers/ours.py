@@ -14,34 +14,40 @@ from tests.benchmarks import site
 from tests.benchmarks.peers import work
 
 CHAIN = site.chain(("input", {}), ("process", {"operation": "uppercase"}), ("output", {}))
+EXPECTED = {**work.EXPECTED["result"], **work.EXPECTED}  # what each step added stays with the data, as in every execution
 
 
-async def run(workflow_id: int) -> None:
+async def run(workflow_id: int, records: str) -> None:
     from executions.engine import WorkflowEngine
     from executions.worker import current_worker
 
     async def one() -> Any:
         return (await WorkflowEngine().execute_workflow(workflow_id, work.DATA)).output_data
 
-    await work.run(one, "this checkout", records())
+    await work.run(one, "this checkout", records, EXPECTED)
     await current_worker().close()
 
 
 def records() -> str:
-    from django.conf import settings
+    return f"each step's begin and end with its output; {durability()}"
 
-    if work.VARIANT == "postgresql":
-        level = "PostgreSQL synchronous_commit=on"
-    else:
-        level = f"SQLite WAL, synchronous={settings.DATABASES['default']['OPTIONS']['init_command']}"
-    return f"every step's begin and end with its output; {level}"
+
+def durability() -> str:
+    from django.db import connection, connections
+
+    asked = ["SHOW synchronous_commit"] if work.VARIANT == "postgresql" else ["PRAGMA journal_mode", "PRAGMA synchronous"]
+    with connection.cursor() as cursor:
+        answers = [str(cursor.execute(question).fetchone()[0]) for question in asked]
+    connections.close_all()
+    return work.durability(*answers)
 
 
 def main() -> None:
     if work.VARIANT == "postgresql":
         os.environ["DATABASE_URL"] = work.POSTGRES
     site.set_up()
-    asyncio.run(run(site.published(CHAIN)))
+    workflow_id = site.published(CHAIN)
+    asyncio.run(run(workflow_id, records()))
 
 
 if __name__ == "__main__":

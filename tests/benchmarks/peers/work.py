@@ -40,9 +40,18 @@ def give(data: dict[str, Any]) -> dict[str, Any]:
     return {"result": data}
 
 
+def durability(*answers: Any) -> str:
+    """A database's own words for what a COMMIT waits for: its synchronous_commit, or journal mode and synchronous."""
+    if len(answers) == 1:
+        return f"PostgreSQL, synchronous_commit={answers[0]}"
+    level = ("OFF", "NORMAL", "FULL", "EXTRA")[int(answers[1])]
+    return f"SQLite {str(answers[0]).upper()}, synchronous={level}"
+
+
 def tell(stage: str, **figures: Any) -> None:
     print(json.dumps({"stage": stage, **figures}), flush=True)
-    sys.stdin.readline()
+    if not sys.stdin.readline():
+        raise SystemExit("the bench has gone")
 
 
 def check(output: Any, expected: Any = EXPECTED) -> None:
