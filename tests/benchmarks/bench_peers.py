@@ -1,8 +1,9 @@
 """make bench-peers: ours and its peers on the same work, in turn, round after round. Linux alone.
 
-ARGS: names of peers or of rows (all without one), --rounds 3, --minutes 15. The first run installs each peer into
-var/peers; one that does not install is a row that says why. PEERS_POSTGRES: the address of a PostgreSQL on this
-machine where databases may be made (postgresql://postgres@127.0.0.1:5432/postgres). Writes DATA_DIR/bench-peers.json.
+ARGS: names of peers or of rows (all without one), --rounds 3, --minutes 15, --most N (executions a round, to see that
+it works). The first run installs each peer into var/peers; one that does not install is a row that says why.
+PEERS_POSTGRES: the address of a PostgreSQL on this machine where databases may be made
+(postgresql://postgres@127.0.0.1:5432/postgres). Writes DATA_DIR/bench-peers.json.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from tests.benchmarks.peers.table import compared, table
 
 def main() -> None:
     asked = arguments()
-    rows = chosen(asked.peers)
+    rows = [lighter(row, asked.most) for row in chosen(asked.peers)]
     processes.adopt_orphans()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left behind
     try:
@@ -41,11 +43,20 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench-peers", description=f"Rows: {', '.join(row.name for row in ROWS)}")
+    parser = argparse.ArgumentParser(
+        prog="make bench-peers", description=f"Rows: {', '.join(row.name for row in ROWS)}"
+    )
     parser.add_argument("peers", nargs="*", metavar="peer")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--most", type=int, default=1_000_000, help="executions a round: fewer see that it works, no more"
+    )
     parser.add_argument("--minutes", type=float, default=15, help="no round begins after so many, installing apart")
     return parser.parse_args()
+
+
+def lighter(row: Row, most: int) -> Row:
+    return replace(row, executions=min(row.executions, most), alone=min(row.alone, most))
 
 
 def install(rows: list[Row]) -> None:
@@ -71,7 +82,11 @@ def in_turn(rows: list[Row], number: int, until: float) -> dict[str, list[Figure
 def write(result: dict[str, Figures], rounds: dict[str, list[Figures]]) -> Path:
     out = Path(os.environ.get("DATA_DIR", ROOT / "var")) / "bench-peers.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    about: dict[str, Any] = {"cores": os.cpu_count(), "load": os.getloadavg(), "at": time.strftime("%FT%TZ", time.gmtime())}
+    about: dict[str, Any] = {
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+        "at": time.strftime("%FT%TZ", time.gmtime()),
+    }
     out.write_text(json.dumps({"machine": about, "rows": result, "rounds": rounds}, indent=2) + "\n")
     return out
 

@@ -45,7 +45,9 @@ def chosen(names: list[str]) -> list[Row]:
     """The rows that are named, by their name or their runner, and ours beside which they stand; all without a name."""
     unknown = set(names) - {row.name for row in ROWS} - {row.runner for row in ROWS}
     if unknown:
-        raise SystemExit(f"No such peer: {', '.join(sorted(unknown))}. There are: {', '.join(row.name for row in ROWS)}")
+        raise SystemExit(
+            f"No such peer: {', '.join(sorted(unknown))}. There are: {', '.join(row.name for row in ROWS)}"
+        )
     picked = {row.name for row in ROWS if not names or row.name in names or row.runner in names}
     picked |= {row.beside for row in ROWS if row.name in picked and not row.is_ours}
     return [row for row in ROWS if row.name in picked]

@@ -2,8 +2,8 @@
 
 * A redis-server of its own on 127.0.0.1, with no configuration file: what it keeps is in memory, with its default
   snapshots ("Backends and Brokers", Redis).
-* `worker_prefetch_multiplier` 64, for short tasks ("Optimizing", Prefetch Limits); no gossip, mingle or heartbeat and no
-  events, for there is one worker and nobody who watches ("Workers Guide").
+* `worker_prefetch_multiplier` 64, for short tasks ("Optimizing", Prefetch Limits); no gossip, mingle or heartbeat and
+  no events, for there is one worker and nobody who watches ("Workers Guide").
 * Acknowledged as they begin, as by default: what a crash interrupts is lost ("Tasks", acks_late).
 What it keeps: every task's result for a day, no history of the chain. The chain travels in its messages.
 """
@@ -27,9 +27,7 @@ app = Celery("tests.benchmarks.peers.celery", broker=URL, backend=URL)
 app.conf.update(worker_prefetch_multiplier=64, broker_connection_retry_on_startup=True)
 QUIET = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
 
-take, shout, give = (
-    app.task(step, name=step.__name__) for step in (work.take, work.shout, work.give)
-)
+take, shout, give = (app.task(step, name=step.__name__) for step in (work.take, work.shout, work.give))
 
 
 def start() -> Any:

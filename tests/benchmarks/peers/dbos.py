@@ -59,7 +59,9 @@ def durability() -> str:
     """As its own engine's connections have it."""
     from dbos._dbos import _get_dbos_instance
 
-    asked = ["SHOW synchronous_commit"] if work.VARIANT == "postgresql" else ["PRAGMA journal_mode", "PRAGMA synchronous"]
+    asked = (
+        ["SHOW synchronous_commit"] if work.VARIANT == "postgresql" else ["PRAGMA journal_mode", "PRAGMA synchronous"]
+    )
     with _get_dbos_instance()._sys_db.engine.connect() as connection:
         return work.durability(*(connection.exec_driver_sql(question).scalar() for question in asked))
 

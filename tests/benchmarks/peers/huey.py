@@ -5,8 +5,8 @@
   result ("Signals"); polling for results would cost it queries that it need not make.
 * PEER_WORKERS threads (2 were fastest here), and a poll of 1 ms where its default is 100 ms ("Consuming tasks"):
   under load it never sleeps, and one execution alone does not wait for the poll.
-What it keeps: a result for each task until it is read (here the last is), no history, no record that a step began. A task leaves the
-queue as it begins: what a crash interrupts is lost.
+What it keeps: a result for each task until it is read (here the last is), no history, no record that a step began. A
+task leaves the queue as it begins: what a crash interrupts is lost.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-HOME = ROOT / "var" / "peers"
+HOME = Path(os.environ.get("PEERS_HOME", ROOT / "var" / "peers"))
 REQUIREMENTS = Path(__file__).parent / "requirements"
 LIMIT_S = 900
 

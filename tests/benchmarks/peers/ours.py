@@ -14,7 +14,10 @@ from tests.benchmarks import site
 from tests.benchmarks.peers import work
 
 CHAIN = site.chain(("input", {}), ("process", {"operation": "uppercase"}), ("output", {}))
-EXPECTED = {**work.EXPECTED["result"], **work.EXPECTED}  # what each step added stays with the data, as in every execution
+EXPECTED = {
+    **work.EXPECTED["result"],
+    **work.EXPECTED,
+}  # what each step added stays with the data, as in every execution
 
 
 async def run(workflow_id: int, records: str) -> None:
@@ -35,7 +38,9 @@ def records() -> str:
 def durability() -> str:
     from django.db import connection, connections
 
-    asked = ["SHOW synchronous_commit"] if work.VARIANT == "postgresql" else ["PRAGMA journal_mode", "PRAGMA synchronous"]
+    asked = (
+        ["SHOW synchronous_commit"] if work.VARIANT == "postgresql" else ["PRAGMA journal_mode", "PRAGMA synchronous"]
+    )
     with connection.cursor() as cursor:
         answers = [str(cursor.execute(question).fetchone()[0]) for question in asked]
     connections.close_all()

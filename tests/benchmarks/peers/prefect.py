@@ -1,7 +1,7 @@
 """Prefect: a flow of three tasks, against a server of its own on SQLite.
 
-* Flows are awaited as coroutines, so many at once in this one process ("How to write and run workflows", async); a work pool
-  and a worker would start a process for each.
+* Flows are awaited as coroutines, so many at once in this one process ("How to write and run workflows", async); a work
+  pool and a worker would start a process for each.
 * The server as it comes, on 127.0.0.1: SQLite in WAL with synchronous=NORMAL ("Settings reference"), its own services
   on, the pages off.
 * Results are not stored, as by default ("How to persist workflow results"), and log lines are not sent to the server

@@ -1,4 +1,4 @@
-"""One row's round: its runner as a process on a folder of its own, followed stage by stage, and ended whatever comes."""
+"""One row's round: its runner as a process on a folder of its own, followed stage by stage, ended whatever comes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ def measured(row: Row) -> Figures:
     """Its figures, or {"why": …}."""
     try:
         python = python_for(row.runner)
-        with postgres_for(row) as postgres, folder_for(row) as folder, started(row, python, folder, postgres) as process:
+        with (
+            postgres_for(row) as postgres,
+            folder_for(row) as folder,
+            started(row, python, folder, postgres) as process,
+        ):
             return followed(row, process, folder)
     except (NotInstalled, Failed) as error:
         return {"why": str(error)}
@@ -67,12 +71,12 @@ def postgres_for(row: Row) -> Iterator[str]:
     except psycopg.OperationalError as error:
         raise Failed(f"no PostgreSQL (PEERS_POSTGRES): {str(error).strip().splitlines()[0]}") from None
     with connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+        connection.execute(f"CREATE DATABASE {name}")
         try:
             yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
         finally:
             processes.end_all()  # whoever still speaks to it
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[call-overload]
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @contextmanager
@@ -123,8 +127,8 @@ def environment(row: Row, folder: Path, postgres: str) -> dict[str, str]:
 
 def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
     began = time.perf_counter()
-    stage(process, folder, "ready")
-    cold = time.perf_counter() - began
+    ready = stage(process, folder, "ready")
+    cold = ready.get("cold_s") or time.perf_counter() - began
     time.sleep(SETTLE_S)
     idle = processes.memory_mb()
     go_on(process)

@@ -9,7 +9,18 @@ from tests.benchmarks.peers.catalogue import Row
 
 Figures = dict[str, Any]
 WIDTHS = (34, 12, 24, 17, 10, 7, 8, 10, 8, 6)
-HEADS = ("", "version", "executions/s (min–max)", "CPU ms (+server)", "alone ms", "cold s", "idle MB", "ours ÷ it", "target", "met")
+HEADS = (
+    "",
+    "version",
+    "executions/s (min–max)",
+    "CPU ms (+server)",
+    "alone ms",
+    "cold s",
+    "idle MB",
+    "ours ÷ it",
+    "target",
+    "met",
+)
 
 
 def summary(rounds: list[Figures]) -> Figures:
@@ -72,7 +83,10 @@ def shown(row: Row, figures: Figures) -> str:
 
 
 def line(*cells: str) -> str:
-    first, *others = (f"{cell:<{width}}" if n < 2 else f"{cell:>{width}}" for n, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True)))
+    first, *others = (
+        f"{cell:<{width}}" if n < 2 else f"{cell:>{width}}"
+        for n, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True))
+    )
     return " ".join([first, *others]).rstrip()
 
 

@@ -1,4 +1,4 @@
-"""The work that every peer does, and how a runner tells the bench where it stands. Nothing here but the standard library.
+"""The work that every peer does, and how a runner tells the bench where it stands. The standard library alone.
 
 chain3 is three trivial steps, each of which hands its output to the next: take a dict in, shout its strings, give it
 out. A runner says its stage on a line of its standard output and goes on when the bench has answered: so the bench
@@ -60,10 +60,19 @@ def check(output: Any, expected: Any = EXPECTED) -> None:
         raise SystemExit(f"It answered {output!r}, not {expected!r}")
 
 
-async def run(one: Callable[[], Awaitable[Any]], version: str, records: str, expected: Any = EXPECTED) -> None:
-    """`one` runs one execution to its end, is done when that is known, and gives its output."""
+async def run(
+    one: Callable[[], Awaitable[Any]],
+    version: str,
+    records: str,
+    expected: Any = EXPECTED,
+    cold_s: float | None = None,
+) -> None:
+    """`one` runs one execution to its end, is done when that is known, and gives its output.
+
+    cold_s: what its start took until the first execution's end, where not all since the runner's own start is that.
+    """
     check(await one(), expected)
-    tell("ready")
+    tell("ready", cold_s=cold_s)
     await many(one, min(EXECUTIONS, IN_FLIGHT))  # warm
     tell("begin")
     began = time.perf_counter()
