@@ -30,7 +30,7 @@ def beside(label: str, *options: str) -> dict[str, Figure]:
     with ExitStack() as running:
         url, pid = running.enter_context(server.serving(*options))
         if options:
-            running.enter_context(server.running(server.engine()))
+            running.enter_context(server.running([*server.MANAGE, "worker"]))
         cookie = server.cookie()
         asyncio.run(asked(url, cookie, 100))  # warm
         quiet = asyncio.run(asked(url, cookie, PAGES * 5))

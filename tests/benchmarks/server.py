@@ -33,13 +33,6 @@ def prepare(port: int = 0) -> None:
     subprocess.run([*MANAGE, "prepare"], cwd=ROOT, env=environment(port), check=True, stdout=sys.stderr)
 
 
-def engine() -> list[str]:
-    """The command of an engine without pages."""
-    from django.core.management import get_commands
-
-    return [*MANAGE, "worker"] if "worker" in get_commands() else [sys.executable, "-m", "tests.benchmarks.runner"]
-
-
 @contextmanager
 def running(command: list[str], port: int = 0) -> Iterator[int]:
     """A process of ours, by its id; asked to end afterwards."""
