@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.benchmarks.peers import processes
 from tests.benchmarks.peers.catalogue import ROWS, Row, chosen
-from tests.benchmarks.peers.installed import ROOT, NotInstalled, python_for
+from tests.benchmarks.peers.installed import ROOT, NotInstalled, install
 from tests.benchmarks.peers.rounds import Figures, measured
 from tests.benchmarks.peers.table import compared, table
 
@@ -31,12 +31,14 @@ def main() -> None:
     processes.adopt_orphans()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left behind
     try:
-        install(rows)
-        rounds = in_turn(rows, asked.rounds, time.monotonic() + 60 * asked.minutes)
+        reasons = absent(rows)
+        here = [row for row in rows if row.runner not in reasons]
+        rounds = in_turn(here, asked.rounds, time.monotonic() + 60 * asked.minutes)
     except KeyboardInterrupt:
         sys.exit("stopped; nothing was written")
     finally:
         processes.end_all()
+    rounds |= {row.name: [{"why": reasons[row.runner]}] for row in rows if row.runner in reasons}
     result = compared(rows, rounds)
     print(table(rows, result))
     print(f"\nWritten to {write(result, rounds)}")
@@ -59,13 +61,15 @@ def lighter(row: Row, most: int) -> Row:
     return replace(row, executions=min(row.executions, most), alone=min(row.alone, most))
 
 
-def install(rows: list[Row]) -> None:
-    """Before the first clock: nobody installs while another one runs."""
+def absent(rows: list[Row]) -> dict[str, str]:
+    """Runner -> why it could not be installed. Before the first clock: nobody installs while another one runs."""
+    reasons: dict[str, str] = {}
     for runner in dict.fromkeys(row.runner for row in rows):
         try:
-            python_for(runner)
+            install(runner)
         except NotInstalled as error:
-            print(f"  {runner} is not here: {error}", file=sys.stderr, flush=True)
+            reasons[runner] = f"not installed: {error}"
+    return reasons
 
 
 def in_turn(rows: list[Row], number: int, until: float) -> dict[str, list[Figures]]:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tests.benchmarks import server
 from tests.benchmarks.peers import processes
 from tests.benchmarks.peers.catalogue import Row
-from tests.benchmarks.peers.installed import HOME, ROOT, NotInstalled, python_for
+from tests.benchmarks.peers.installed import HOME, ROOT, python_for
 
 POSTGRES = os.environ.get("PEERS_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 NOT_FOR_PEERS = ("DATA_DIR", "DATABASE_URL", "REDIS_URL", "PORT", "HTTP_ALLOW", "DJANGO_SETTINGS_MODULE")
@@ -34,14 +34,13 @@ class Failed(Exception):
 def measured(row: Row) -> Figures:
     """Its figures, or {"why": …}."""
     try:
-        python = python_for(row.runner)
         with (
             postgres_for(row) as postgres,
             folder_for(row) as folder,
-            started(row, python, folder, postgres) as process,
+            started(row, folder, postgres) as process,
         ):
             return followed(row, process, folder)
-    except (NotInstalled, Failed) as error:
+    except Failed as error:
         return {"why": str(error)}
     finally:
         processes.end_all()
@@ -80,9 +79,9 @@ def postgres_for(row: Row) -> Iterator[str]:
 
 
 @contextmanager
-def started(row: Row, python: Path, folder: Path, postgres: str) -> Iterator[subprocess.Popen[str]]:
+def started(row: Row, folder: Path, postgres: str) -> Iterator[subprocess.Popen[str]]:
     """In a session of its own: a Ctrl-C reaches the bench alone, which then ends all that it started."""
-    command = [str(python), "-m", f"tests.benchmarks.peers.{row.runner}"]
+    command = [str(python_for(row.runner)), "-m", f"tests.benchmarks.peers.{row.runner}"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -94,12 +93,18 @@ def started(row: Row, python: Path, folder: Path, postgres: str) -> Iterator[sub
             text=True,
             start_new_session=True,
         )
-    out_of_time = threading.Timer(row.limit_s, process.kill)
+    out_of_time = threading.Timer(row.limit_s, end_late, (process, folder, row.limit_s))
     out_of_time.start()
     try:
         yield process
     finally:
         out_of_time.cancel()
+
+
+def end_late(process: subprocess.Popen[str], folder: Path, limit_s: int) -> None:
+    with (folder / "log").open("a") as log:
+        log.write(f"\nits {limit_s} s were up\n")
+    process.kill()
 
 
 def environment(row: Row, folder: Path, postgres: str) -> dict[str, str]:
@@ -176,7 +181,7 @@ def parsed(line: str) -> Figures | None:
 
 def last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:160] if lines else "it said nothing (its time was up, or it was killed)"
+    return lines[-1][:160] if lines else "it said nothing"
 
 
 def go_on(process: subprocess.Popen[str]) -> None:
