@@ -82,7 +82,7 @@ class Run:
         self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
         self._ends: list[Ended] = []  # of steps that have writes of their own to be committed with them
-        self._nudged = bool(held.nudges) or self.state.started  # what was done to it before the claim
+        self._nudged = not held.has_begun and (bool(held.nudges) or self.state.started)  # before the claim
         self._is_lost = False
         self._limits = settings.ENGINE
         self._now = timezone.now()  # of the pass that is under way
