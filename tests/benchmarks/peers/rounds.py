@@ -35,11 +35,11 @@ def measured(row: Row) -> Figures:
     """Its figures, or {"why": …}."""
     try:
         with (
-            postgres_for(row) as postgres,
+            postgres_for(row) as (postgres, backend),
             folder_for(row) as folder,
             started(row, folder, postgres) as process,
         ):
-            return followed(row, process, folder)
+            return followed(backend, process, folder)
     except Failed as error:
         return {"why": str(error)}
     finally:
@@ -55,10 +55,10 @@ def folder_for(row: Row) -> Iterator[Path]:
 
 
 @contextmanager
-def postgres_for(row: Row) -> Iterator[str]:
-    """The address of a new database that goes with the round; "" for a row that needs none."""
+def postgres_for(row: Row) -> Iterator[tuple[str, int]]:
+    """The address of a new database that goes with the round, and a process of its server; nothing for other rows."""
     if not row.needs_postgres:
-        yield ""
+        yield "", 0
         return
     import psycopg
 
@@ -72,7 +72,7 @@ def postgres_for(row: Row) -> Iterator[str]:
     with connection:
         connection.execute(f"CREATE DATABASE {name}")
         try:
-            yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+            yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl(), connection.info.backend_pid
         finally:
             processes.end_all()  # whoever still speaks to it
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -130,7 +130,7 @@ def environment(row: Row, folder: Path, postgres: str) -> dict[str, str]:
     }
 
 
-def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
+def followed(backend: int, process: subprocess.Popen[str], folder: Path) -> Figures:
     began = time.perf_counter()
     ready = stage(process, folder, "ready")
     cold = ready.get("cold_s") or time.perf_counter() - began
@@ -138,10 +138,10 @@ def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
     idle = processes.memory_mb()
     go_on(process)
     stage(process, folder, "begin")
-    before = clocks(row)
+    before = clocks(backend)
     go_on(process)
     end = stage(process, folder, "end")
-    cpu, beside = (after - earlier for after, earlier in zip(clocks(row), before, strict=True))
+    cpu, beside = (after - earlier for after, earlier in zip(clocks(backend), before, strict=True))
     go_on(process)
     done = stage(process, folder, "done")
     go_on(process)
@@ -150,7 +150,7 @@ def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
     return {
         "rate": number / end["seconds"],
         "cpu_ms": 1e3 * cpu / number,
-        "server_cpu_ms": 1e3 * beside / number if row.needs_postgres else None,
+        "server_cpu_ms": 1e3 * beside / number if backend else None,
         "alone_ms": median(done["alone_ms"]),
         "cold_s": cold,
         "idle_mb": idle,
@@ -159,8 +159,8 @@ def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
     }
 
 
-def clocks(row: Row) -> tuple[float, float]:
-    return processes.spent(), processes.spent_by("postgres") if row.needs_postgres else 0.0
+def clocks(backend: int) -> tuple[float, float]:
+    return processes.spent(), processes.spent_by_server_of(backend) if backend else 0.0
 
 
 def stage(process: subprocess.Popen[str], folder: Path, wanted: str) -> Figures:
