@@ -124,6 +124,7 @@ class Run:
             self._workshop.close()
             self._alarm.stop()
             self._families.stop()
+            del self._workshop, self._alarm, self._families  # each knows us: the collector would have to find us all
             current_execution.reset(working_for)
 
     # Plan
