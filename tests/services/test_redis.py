@@ -98,9 +98,8 @@ def test_all_is_done_and_every_page_shows_all_of_it(
         for number in (*before, during, asked):
             site.server.until(number, "completed")
         site.server.until(long, "cancelled")
-        for number, shown in ((before[0], page), (during, late)):
-            wait_until(lambda shown=shown: shown.is_final, "the page to say that it has ended")
-            assert shown.numbers == site.server.numbers(number) == list(range(1, len(shown.numbers) + 1))
+        shows_all(site, before[0], page)
+        shows_all(site, during, late)
     finally:
         recovered(redis)
     bells_ring_again(site, caller, redis)
@@ -135,7 +134,7 @@ def recovered(redis: Redis) -> None:
 
 
 def bells_ring_again(site: Site, caller: Caller, redis: Redis) -> None:
-    """Both processes have joined anew: Redis knows two members of the engines' group, and one who watches."""
+    """Both processes have joined anew: the worker its group, and the server its own as soon as somebody watches."""
     counted = site.server.publish("Counting", counting(3))
     page = caller.watch(site.server.run(counted, {"name": "bob"}))
 
