@@ -140,6 +140,7 @@ def _live(scene: Scene, point: str = "", number: int = 0) -> None:
 
 def _looked(ground: Ground) -> tuple[Violations, invariants.Snapshot]:
     """What the killed process has left on disk."""
+    ground.settle()
     with ground.connected() as connection:
         lost = invariants.nothing_lost(connection, promises(ground.data, "accepted"))
         return [*invariants.always(connection), *lost], invariants.ended_rows(connection)
