@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from executions import crashpoints
@@ -28,6 +29,14 @@ from tests.storm.grounds import Ground, PostgreSQL, SQLite
 from tests.storm.invariants import Effects, Violations
 from tests.storm.scenes import SCENES, Scene, promises, register
 
+#: What the children would else read from disk, each for itself: half of their time.
+WARM = (
+    "executions.engine",
+    "executions.worker",
+    "executions.housekeeping",
+    "executions.repair",
+    "executions.consumers",
+)
 Place = tuple[Scene, int]  # the n-th arrival in this scene
 
 
@@ -75,6 +84,8 @@ def _set_up_django(ground: Ground) -> None:
 
     django.setup()
     register()
+    for name in WARM:
+        import_module(name)
 
 
 def storm(ground: Ground, times: int, points: Sequence[str]) -> Iterator[Tally]:
