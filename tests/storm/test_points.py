@@ -1,4 +1,4 @@
-"""Every crash point, killed for real: the next process goes on, and the invariants hold. The whole of it: make storm."""
+"""Every crash point, killed for real: the next process goes on, and all invariants hold. More of it: make storm."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ def test_each_registered_point_was_reached_and_killed(tallies: list[Tally]) -> N
 
 def test_the_next_process_comes_to_the_end_and_every_invariant_holds(tallies: list[Tally]) -> None:
     judged(tallies)
+
+
+@pytest.mark.parametrize(
+    ("mutation", "point", "red"),
+    [
+        ("transactions", "record.noted", "no wait is open"),
+        ("effect first", "record.committed", "completed without its effect"),
+        ("own writes", "record.committed", "are booked, and"),
+    ],
+)
+def test_without_its_guard_a_kill_is_seen(mutation: str, point: str, red: str) -> None:
+    (tally,) = killed("--times", "16", "--scene", "steps", "--without", mutation, point)
+    assert tally["kills"] > 0 and any(red in violation for violation in tally["violations"]), tally
 
 
 @pytest.mark.service
