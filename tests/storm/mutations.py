@@ -1,4 +1,4 @@
-"""Guards of the engine, taken away in the process that is to be killed: the points must then go red. See test_points.py.
+"""Guards of the engine, taken away in the process that is to be killed: the points then go red. See test_points.py.
 
 The fence, the order of units and what else needs two who are alive are in tests/faults/test_mutations.py.
 """

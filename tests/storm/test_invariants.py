@@ -430,7 +430,8 @@ def _a_torn_file(plain: Any, folder: Path) -> None:
     file.write_bytes(whole)
     with closing(sqlite3.connect(file)) as torn:
         torn.execute(f"DELETE FROM {EXECUTION} WHERE id IN (SELECT execution_id FROM {WAIT})")
-        assert any(f"of {WAIT} names a missing row" in text for text in invariants.integrity(torn))
+        found = invariants.integrity(torn)
+        assert any(f"of {WAIT} names a row of {EXECUTION} that is not there" in text for text in found), found
 
 
 def _an_index_that_misses_a_row(plain: Any) -> None:
