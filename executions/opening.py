@@ -17,7 +17,7 @@ from django.utils import timezone
 from executions import statements
 from executions.aftermath import record
 from executions.blobs import is_small, weight
-from executions.claim import TABLE, Held, lease_end
+from executions.claim import Held, lease_end
 from executions.crashpoints import reach
 from executions.entry import Entry, TimeForm, as_json, time_form
 from executions.models import Kind, WorkflowExecution
@@ -59,7 +59,8 @@ def open_all(openings: Sequence[Opening]) -> list[Held | Queued | Refused]:
     """Creates the executions, claimed from birth. One query for their workflows, one insert a table."""
     if not openings:
         return []
-    workflows = Workflow.objects.runnable().select_related("published").in_bulk({item.workflow_id for item in openings})
+    rows = Workflow.objects.runnable().select_related("published").defer("draft", "published__definition")
+    workflows = rows.in_bulk({item.workflow_id for item in openings})
     results: list[Held | Queued | Refused] = [_opened(item, workflows.get(item.workflow_id)) for item in openings]
     for place, (item, held) in enumerate(zip(openings, results, strict=True)):
         if not isinstance(held, Held):
@@ -133,18 +134,16 @@ def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) ->
     """The rows come back in the order of VALUES: both databases do that, and Django's bulk_create relies on it too."""
     as_time = time_form()
     values = [_values(item, held, workflows[item.workflow_id], as_time) for item, held in made]
-    one = f"({', '.join(['%s'] * len(NEW_ROW))})"
     with connection.cursor() as cursor:
-        sql = f"INSERT INTO {TABLE} ({', '.join(NEW_ROW)}) VALUES {', '.join([one] * len(values))} RETURNING id"
-        cursor.execute(sql, [value for row in values for value in row])
-        for (_, held), (execution_id,) in zip(made, cursor.fetchall(), strict=True):
+        numbers = statements.insert_executions(cursor, NEW_ROW, values)
+        for (_, held), execution_id in zip(made, numbers, strict=True):
             held.execution_id = held.root_id = execution_id
         first = [(held.execution_id, entry) for _, held in made for entry in held.entries if isinstance(entry, Entry)]
         statements.insert_entries(cursor, first)
     reach("opening.made")
 
 
-NEW_ROW = [
+NEW_ROW = (
     "workflow_id",
     "version_id",
     "status",
@@ -163,7 +162,7 @@ NEW_ROW = [
     "pause_before",
     "depth",
     "slot_key",
-]
+)
 
 
 def _values(item: Opening, held: Held, workflow: Workflow, as_time: TimeForm) -> tuple[Any, ...]:

@@ -82,7 +82,7 @@ class Run:
         self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
         self._ends: list[Ended] = []  # of steps that have writes of their own to be committed with them
-        self._nudged = bool(held.nudges) or self.state.started  # what was done to it before the claim
+        self._nudged = not held.has_begun and (bool(held.nudges) or self.state.started)  # before the claim
         self._is_lost = False
         self._limits = settings.ENGINE
         self._now = timezone.now()  # of the pass that is under way
@@ -124,6 +124,7 @@ class Run:
             self._workshop.close()
             self._alarm.stop()
             self._families.stop()
+            del self._workshop, self._alarm, self._families  # each knows us: the collector would have to find us all
             current_execution.reset(working_for)
 
     # Plan

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -36,6 +37,20 @@ def fences(cursor: CursorWrapper, executions: Collection[int]) -> dict[int, int]
         return dict(_run(cursor, FENCES, [to_json(list(executions)).decode()]))
     cursor.execute(FENCES_LOCKED, [list(executions)])
     return dict(cursor.fetchall())
+
+
+def insert_executions(cursor: CursorWrapper, columns: tuple[str, ...], rows: Sequence[Row]) -> list[int]:
+    """Their numbers, in the order of the rows: both databases keep it, and Django's bulk_create relies on it too."""
+    into = f"INSERT INTO {TABLE} ({', '.join(columns)}) VALUES"
+    if connection.vendor == "sqlite":
+        parts = (
+            _run(cursor, f"{into} {_places(len(columns), size)} RETURNING id", _flat(part))
+            for size, part in _chunks(rows)
+        )
+        return [execution_id for part in parts for (execution_id,) in part]
+    one = f"({', '.join(['%s'] * len(columns))})"
+    cursor.execute(f"{into} {', '.join([one] * len(rows))} RETURNING id", _flat(rows))
+    return [execution_id for (execution_id,) in cursor.fetchall()]
 
 
 # Entries
@@ -153,6 +168,7 @@ def _recordset(columns: dict[str, str]) -> str:
     return f"jsonb_to_recordset(%s) AS new({', '.join(f'{name} {kind}' for name, kind in columns.items())})"
 
 
+@cache
 def _places(columns: int, rows: int) -> str:
     return ", ".join([f"({', '.join('?' * columns)})"] * rows)
 

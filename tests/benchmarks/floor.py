@@ -54,7 +54,9 @@ def _on_sqlite(source: Path, number: int) -> Spent:
         batches = _batches(rows, entries, columns[1].index("execution_id"))
         query = f"SELECT sql FROM sqlite_master WHERE tbl_name IN {TABLES} AND sql IS NOT NULL"
         schema = ";".join(sql for (sql,) in db.execute(query))
-    inserts = [f"INSERT INTO {table} VALUES ({_marks('?', names)})" for table, names in zip(TABLES, columns, strict=True)]
+    inserts = [
+        f"INSERT INTO {table} VALUES ({_marks('?', names)})" for table, names in zip(TABLES, columns, strict=True)
+    ]
     spent = _written(target, schema, inserts, batches)
     for name in (target, Path(f"{target}-wal"), Path(f"{target}-shm")):
         name.unlink(missing_ok=True)

@@ -22,11 +22,13 @@ def set_up() -> None:
     from django.db import connections
 
     from workflowsite.database import lay_out
+    from workflowsite.process import collect_less_often
 
     if "sqlite" in settings.DATABASES["default"]["ENGINE"]:
         lay_out(Path(settings.DATABASES["default"]["NAME"]))
     call_command("migrate", verbosity=0)
     connections.close_all()
+    collect_less_often()  # as `serve` and `worker` do
 
 
 def many(number: int) -> int:
