@@ -7,7 +7,7 @@ PY := .venv/bin/python
 $(shell test -x $(PY) || rm -f .venv/.ready .venv/.ready-dev .venv/.ready-ai)  # its Python was upgraded away: make it anew
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint setup ai bench bench-peers screenshots
+.PHONY: help run test lint setup ai bench bench-peers soak screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ ai: .venv/.ready-ai ## add what ai steps need to ask real models (the mock needs
 
 bench: .venv/.ready-dev ## measure, print a table, write var/bench.json
 	@exec $(PY) -m tests.benchmarks.bench $(ARGS)
+
+soak: .venv/.ready-dev ## 20 minutes of mixed work (MINUTES), and whether memory, files or the database grow
+	@exec $(PY) -m tests.benchmarks.soak $(ARGS)
 
 bench-peers: .venv/.ready-dev ## the same work by others beside ours, in var/peers; some: ARGS="huey dbos --rounds 2"
 	@exec $(PY) -m tests.benchmarks.bench_peers $(ARGS)

@@ -1,5 +1,5 @@
-"""chain100: one execution of 100 steps at a time. Each step's end is on disk before the next begins, so its floor is how
-many bare commits (one row of 200 bytes each) the same database takes in a second, in the same run.
+"""chain100: one execution of 100 steps at a time. Each step's end is on disk before the next begins, so its floor is
+how many bare commits (one row of 200 bytes each) the same database takes in a second, in the same run.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""chain3: input → process → output. CPU of the whole process (loop, writer's thread, database driver) per execution with
-100 in flight, beside the floor; the rate with 1,000 in flight; and with ten viewers, where each output has 1 KB.
+"""chain3: input → process → output. CPU of the whole process (loop, writer's thread, database driver) per execution
+with 100 in flight, beside the floor; the rate with 1,000 in flight; and with ten viewers, where each output has 1 KB.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import struct
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -25,7 +24,7 @@ class Connection:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port, limit=2**22)
         return self
 
-    async def __aexit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+    async def __aexit__(self, *error: object) -> None:
         self.writer.close()
 
     async def get(self, path: str) -> bytes:

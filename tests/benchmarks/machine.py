@@ -17,8 +17,8 @@ def described() -> dict[str, str]:
     """Asked before the first bench, so that the load is that of others."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "versions": f"Python {platform.python_version()}, Django {django.__version__}, SQLite {sqlite3.sqlite_version}, "
-        f"{server_database.version()}",
+        "versions": f"Python {platform.python_version()}, Django {django.__version__}, "
+        f"SQLite {sqlite3.sqlite_version}, {server_database.version()}",
         "settings": "SQLite: WAL, synchronous=FULL, IMMEDIATE; "
         f"PostgreSQL: synchronous_commit={server_database.setting('synchronous_commit')}, "
         f"fsync={server_database.setting('fsync')}",

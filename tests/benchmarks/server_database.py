@@ -1,4 +1,4 @@
-"""PostgreSQL for the benches: a database of their own on the server of BENCH_DATABASE_URL, and what its server spends."""
+"""PostgreSQL for the benches: a database of their own on the server of BENCH_DATABASE_URL, and what that spends."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class NotThere(Exception):
 
 
 @contextmanager
-def made() -> Iterator[str]:
+def made(mark: str = "") -> Iterator[str]:
     """The address of a new database, which is dropped at the end with whoever still looks at it."""
-    name = f"bench_{os.getpid()}"
+    name = f"bench_{os.getpid()}{mark}"
     told(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
     try:
         yield urlsplit(URL)._replace(path=f"/{name}").geturl()
