@@ -52,8 +52,12 @@ class ExecutionWorker(AsyncConsumer):
 
 
 class Viewer(AsyncWebsocketConsumer):
-    """One open page. Nothing is told before its hello; who may not look is let go, also when rights change later."""
+    """One open page. Nothing is told before its hello; who may not look is let go, also when rights change later.
 
+    It has no channel of its own in the layer: the hub hears the bells for all, and a page lives on while Redis is away.
+    """
+
+    channel_layer_alias = ""  # the name of none
     pump: asyncio.Task[None] | None = None
     is_closed = False
 

@@ -290,7 +290,9 @@ class Run:
         self._logged += len(line.text)
         if self._logged <= limit:
             data = {"level": line.level, "text": line.text}
-            self._note(Entry(Kind.LOGGED, line.node, line.attempt, data, at=line.at))
+            entry = self._ready(Entry(Kind.LOGGED, line.node, line.attempt, data, at=line.at))
+            self._unit.entries.append(entry)
+            self.state.seq = entry.seq  # nothing else follows from a line
         elif before <= limit and not self.state.is_log_full:
             self._note(limits.log_is_full(limit, line.at))
 

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from pydantic_core import to_json
 
@@ -33,7 +32,7 @@ UNLESS_NUDGED = "(new.nudges IS NULL OR row.nudges = new.nudges)"
 
 def fences(cursor: CursorWrapper, executions: Collection[int]) -> dict[int, int]:
     """The executions' fences, locked until COMMIT, in the order of their numbers."""
-    if connection.vendor == "sqlite":  # it has locked everything by now
+    if cursor.db.vendor == "sqlite":  # it has locked everything by now
         return dict(_run(cursor, FENCES, [to_json(list(executions)).decode()]))
     cursor.execute(FENCES_LOCKED, [list(executions)])
     return dict(cursor.fetchall())
@@ -42,7 +41,7 @@ def fences(cursor: CursorWrapper, executions: Collection[int]) -> dict[int, int]
 def insert_executions(cursor: CursorWrapper, columns: tuple[str, ...], rows: Sequence[Row]) -> list[int]:
     """Their numbers, in the order of the rows: both databases keep it, and Django's bulk_create relies on it too."""
     into = f"INSERT INTO {TABLE} ({', '.join(columns)}) VALUES"
-    if connection.vendor == "sqlite":
+    if cursor.db.vendor == "sqlite":
         parts = (
             _run(cursor, f"{into} {_places(len(columns), size)} RETURNING id", _flat(part))
             for size, part in _chunks(rows)
@@ -70,7 +69,7 @@ ENTRY = {
 
 def insert_entries(cursor: CursorWrapper, noted: Iterable[tuple[int, Entry]]) -> None:
     """(execution, entry) each."""
-    if connection.vendor == "sqlite":
+    if cursor.db.vendor == "sqlite":
         rows = [(execution_id, *_stored(entry)) for execution_id, entry in noted]
         for size, part in _chunks(rows):
             _run(cursor, INSERTS[size], _flat(part))
@@ -106,7 +105,7 @@ GUARDS = {"execution": "bigint", "whatever": "boolean", "nudges": "integer"}
 
 def close(cursor: CursorWrapper, closings: Sequence[tuple[int, Closing]]) -> set[int]:
     """Lets executions go, as (execution, closing) each; those that were, since nobody had interfered."""
-    if connection.vendor == "sqlite":
+    if cursor.db.vendor == "sqlite":
         rows = [_closed(execution_id, closing) for execution_id, closing in closings]
         found = (_run(cursor, _close(_values(size)), _flat(part)) for size, part in _chunks(rows))
         return {execution_id for some in found for (execution_id,) in some}
@@ -192,6 +191,6 @@ def _flat(rows: Iterable[Row]) -> list[Any]:
 
 def _run(cursor: CursorWrapper, sql: str, values: Sequence[Any]) -> list[Row]:
     """By sqlite3's own cursor: Django would look for “%s” in some thousand characters each time."""
-    with connection.wrap_database_errors:
+    with cursor.db.wrap_database_errors:
         found: list[Row] = sqlite3.Cursor.execute(cursor.cursor, sql, values).fetchall()
         return found

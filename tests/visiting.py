@@ -76,16 +76,21 @@ class Watcher:
             pass
 
     def _say(self, text: str) -> None:
+        self._send(0x81, text.encode())
+
+    def _send(self, code: int, body: bytes) -> None:
         """One short frame, masked as a client's must be."""
-        body, mask = text.encode(), os.urandom(4)
+        mask = os.urandom(4)
         masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(body))
-        self.socket.sendall(bytes([0x81, 0x80 | len(body)]) + mask + masked)
+        self.socket.sendall(bytes([code, 0x80 | len(body)]) + mask + masked)
 
     def _listen(self) -> None:
         while frame := self._frame():
             code, body = frame
             if code == 8:
                 return
+            if code == 9:
+                self._send(0x8A, body)
             if code == 1:
                 self.frames.append(body.decode())
                 self.numbers += [int(number) for number in re.findall(r'data-seq="(\d+)"', self.frames[-1])]

@@ -41,7 +41,8 @@ def sqlite(parsed: dict[str, Any]) -> dict[str, Any]:
 
 
 def postgresql(parsed: dict[str, Any]) -> dict[str, Any]:
-    options = {"pool": {"min_size": 1, "max_size": 8}, **parsed.get("OPTIONS", {})}
+    # A database that is away is said after ten seconds, and not after thirty.
+    options = {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, **parsed.get("OPTIONS", {})}
     return {**parsed, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
 
 

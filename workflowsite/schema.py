@@ -3,6 +3,8 @@
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from workflows.words import count
+
 
 class NotCurrent(Exception):
     """The database is not what this code needs; the sentence says what to do."""
@@ -22,7 +24,9 @@ def require_current() -> None:
     except Error as error:
         raise NotCurrent(f"The database does not answer: {' '.join(str(error).split())}") from None
     if missing:
-        raise NotCurrent(f"The database is not ready: {missing} migrations are to come. First run: manage.py prepare")
+        raise NotCurrent(
+            f"The database is not ready: {count(missing, 'migration')} to come. First run: manage.py prepare"
+        )
     known, ours = set(loader.disk_migrations), loader.migrated_apps
     newer = sorted(
         f"{app}.{name}" for app, name in loader.applied_migrations if app in ours and (app, name) not in known

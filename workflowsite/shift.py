@@ -61,6 +61,7 @@ class Shift:
         if self.engine is not None:
             self.worker = self.engine()
             self.worker.died.add_done_callback(lambda died: self._ended("The engine", died))
+            await self.worker.start()  # here and not by the consumer's first message alone: Redis may be away
             self._watch("The engine's consumer", keep_listening(self.application))
         self.opened()
 

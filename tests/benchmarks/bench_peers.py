@@ -20,9 +20,11 @@ from typing import Any
 
 from tests.benchmarks.peers import processes
 from tests.benchmarks.peers.catalogue import ROWS, Row, chosen
-from tests.benchmarks.peers.installed import ROOT, NotInstalled, python_for
+from tests.benchmarks.peers.installed import ROOT, NotInstalled, install
 from tests.benchmarks.peers.rounds import Figures, measured
 from tests.benchmarks.peers.table import compared, table
+
+FULL = 1_000_000  # more than any row has
 
 
 def main() -> None:
@@ -31,14 +33,18 @@ def main() -> None:
     processes.adopt_orphans()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left behind
     try:
-        install(rows)
-        rounds = in_turn(rows, asked.rounds, time.monotonic() + 60 * asked.minutes)
+        reasons = absent(rows)
+        here = [row for row in rows if row.runner not in reasons]
+        rounds = in_turn(here, asked.rounds, time.monotonic() + 60 * asked.minutes)
     except KeyboardInterrupt:
         sys.exit("stopped; nothing was written")
     finally:
         processes.end_all()
+    rounds |= {row.name: [{"why": reasons[row.runner]}] for row in rows if row.runner in reasons}
     result = compared(rows, rounds)
     print(table(rows, result))
+    if asked.most < FULL:
+        print("\nNo figures to quote: rounds of --most executions are too short to warm anybody up.")
     print(f"\nWritten to {write(result, rounds)}")
 
 
@@ -48,9 +54,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("peers", nargs="*", metavar="peer")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--most", type=int, default=1_000_000, help="executions a round: fewer see that it works, no more"
-    )
+    parser.add_argument("--most", type=int, default=FULL, help="executions a round: fewer see that it works, no more")
     parser.add_argument("--minutes", type=float, default=15, help="no round begins after so many, installing apart")
     return parser.parse_args()
 
@@ -59,13 +63,15 @@ def lighter(row: Row, most: int) -> Row:
     return replace(row, executions=min(row.executions, most), alone=min(row.alone, most))
 
 
-def install(rows: list[Row]) -> None:
-    """Before the first clock: nobody installs while another one runs."""
+def absent(rows: list[Row]) -> dict[str, str]:
+    """Runner -> why it could not be installed. Before the first clock: nobody installs while another one runs."""
+    reasons: dict[str, str] = {}
     for runner in dict.fromkeys(row.runner for row in rows):
         try:
-            python_for(runner)
+            install(runner)
         except NotInstalled as error:
-            print(f"  {runner} is not here: {error}", file=sys.stderr, flush=True)
+            reasons[runner] = f"not installed: {error}"
+    return reasons
 
 
 def in_turn(rows: list[Row], number: int, until: float) -> dict[str, list[Figures]]:

@@ -69,6 +69,11 @@ def test_without_ours_there_is_no_ratio() -> None:
     assert "100 (100–100)" in table.table([OURS, PEER], result)
 
 
+def test_ours_on_postgresql_may_stand_alone() -> None:
+    rows = catalogue.chosen(["ours-postgresql"])
+    assert "100 (100–100)" in table.table(rows, table.compared(rows, {"ours-postgresql": [figures(100)]}))
+
+
 def test_the_rows_of_a_round_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 

@@ -131,7 +131,7 @@ def test_postgresql_is_pooled_and_keeps_no_connection_of_its_own(tmp_path: Path)
     database = chosen(tmp_path, "DATABASES", DATABASE_URL=url)["DATABASES"]["default"]
     assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.lan", 5433, "flow")
     assert database["CONN_MAX_AGE"] == 0
-    assert database["OPTIONS"] == {"pool": {"min_size": 1, "max_size": 8}, "sslmode": "require"}
+    assert database["OPTIONS"] == {"pool": {"min_size": 1, "max_size": 8, "timeout": 10}, "sslmode": "require"}
 
 
 def test_another_database_is_refused_without_telling_its_password(tmp_path: Path) -> None:

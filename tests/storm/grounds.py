@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from time import sleep
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -43,6 +44,10 @@ class Ground(ABC):
     def restore(self, scene: Scene) -> None: ...
 
     @abstractmethod
+    def settle(self) -> None:
+        """Until what a killed process had begun is over."""
+
+    @abstractmethod
     def connected(self) -> Any:
         """A context that gives a plain connection."""
 
@@ -67,6 +72,9 @@ class SQLite(Ground):
     def restore(self, scene: Scene) -> None:
         self._restore_folder(scene)
 
+    def settle(self) -> None:
+        """At once: its locks went with it."""
+
     @contextmanager
     def connected(self) -> Iterator[Any]:
         with closing(sqlite3.connect(self.data / "db.sqlite3")) as connection:
@@ -82,20 +90,28 @@ class SQLite(Ground):
 
 
 class PostgreSQL(Ground):
-    """Databases of its own on a server that others may use: one that is played in, and one a scene to copy it from."""
+    """A database of its own on a server that others may use. How a scene begins is kept in a schema beside it: to make
+    a database anew costs the server two checkpoints, and this a moment."""
 
     def __init__(self, data: Path, server: str) -> None:
-        self._server, self._name = server, f"crash_points_{os.getpid()}"
-        self._made: set[str] = set()
+        self._server, self._name, self._is_made = server, f"crash_points_{os.getpid()}", False
         super().__init__(data, urlunsplit(urlsplit(server)._replace(path=f"/{self._name}")))
 
     def take_away(self) -> None:
-        for name in self._made:
-            self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._ask(self._server, f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
 
     def restore(self, scene: Scene) -> None:
         self._restore_folder(scene)
-        self._copy(self._name, f"{self._name}_{scene.name}")
+        self._copy(f"kept_{scene.name}")
+
+    def settle(self) -> None:
+        """Until the server has noticed that its client is dead: what that one had sent before is written by then."""
+        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        for _ in range(1_000):
+            if self._ask(self.url, others) == [(0,)]:
+                return
+            sleep(0.01)
+        raise RuntimeError("The server holds connections of a process that is gone.")
 
     @contextmanager
     def connected(self) -> Iterator[Any]:
@@ -103,32 +119,61 @@ class PostgreSQL(Ground):
             yield connection
 
     def _clear(self) -> None:
-        self._copy(self._name, "template1")
+        if self._is_made:
+            self._copy("kept_blank")
+            return
+        self._ask(self._server, f"CREATE DATABASE {self._name}")
+        self._is_made = True
+        if in_a_child(_migrate):
+            raise RuntimeError("The database cannot be laid out.")
+        self._keep_as("kept_blank")
 
     def _keep(self, scene: Scene) -> None:
         shutil.copytree(self.data, self._kept(scene))
-        self._copy(f"{self._name}_{scene.name}", self._name)
+        self._keep_as(f"kept_{scene.name}")
 
-    def _copy(self, name: str, source: str) -> None:
-        self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        self._run(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY FILE_COPY")
-        self._made.add(name)
+    def _keep_as(self, schema: str) -> None:
+        self.settle()
+        made = [f'CREATE TABLE {schema}."{name}" AS TABLE public."{name}"' for name in self._tables()]
+        sequences = f"CREATE TABLE {schema}.sequences AS SELECT sequencename, last_value FROM pg_sequences"
+        self._ask(self.url, f"CREATE SCHEMA {schema}", *made, f"{sequences} WHERE schemaname = 'public'")
 
-    def _run(self, statement: str) -> None:
-        with closing(psycopg.connect(self._server, autocommit=True)) as connection:
-            connection.execute(statement)
+    def _copy(self, schema: str) -> None:
+        self.settle()
+        tables = self._tables()
+        emptied = [f'DELETE FROM public."{name}"' for name in tables]
+        filled = [f'INSERT INTO public."{name}" SELECT * FROM {schema}."{name}"' for name in tables]
+        value = "setval(format('public.%I', sequencename)::regclass, coalesce(last_value, 1), last_value IS NOT NULL)"
+        self._ask(self.url, *emptied, *filled, f"SELECT {value} FROM {schema}.sequences")
+
+    def _tables(self) -> list[str]:
+        found = self._ask(self.url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return [name for (name,) in found]
+
+    def _ask(self, url: str, *statements: str) -> list[tuple[Any, ...]]:
+        """In one transaction, where it is more than one; the rows of the last."""
+        with closing(psycopg.connect(url, autocommit=len(statements) == 1)) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement.encode())
+            connection.commit()
+            return cursor.fetchall() if cursor.description else []
+
+
+def _migrate() -> None:
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
 
 
 def _set_up(scene: Scene) -> None:
     from django.conf import settings
-    from django.core.management import call_command
     from django.db import connection
 
     from workflowsite import database
 
     if connection.vendor == "sqlite":
         database.lay_out(Path(settings.DATABASES["default"]["NAME"]))
-    call_command("migrate", verbosity=0)
+    _migrate()
     scene.set_up()
 
 

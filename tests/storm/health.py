@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ def integrity(connection: Connection) -> Violations:
 
 
 def _integrity_of_sqlite(connection: Connection) -> list[str]:
-    told = [text for (text,) in rows(connection, "PRAGMA integrity_check") if text != "ok"]
-    astray = rows(connection, "PRAGMA foreign_key_check")
+    try:
+        told = [text for (text,) in rows(connection, "PRAGMA integrity_check") if text != "ok"]
+        astray = rows(connection, "PRAGMA foreign_key_check")
+    except sqlite3.DatabaseError as error:  # it cannot even be read to its end
+        return [str(error)]
     return told + [
         f"row {row} of {table} names a row of {parent} that is not there" for table, row, parent, _ in astray
     ]

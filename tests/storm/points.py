@@ -16,9 +16,10 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from executions import crashpoints
@@ -26,8 +27,18 @@ from tests.faults.nursery import arm, in_a_child
 from tests.storm import invariants
 from tests.storm.grounds import Ground, PostgreSQL, SQLite
 from tests.storm.invariants import Effects, Violations
+from tests.storm.mutations import MUTATIONS
 from tests.storm.scenes import SCENES, Scene, promises, register
+from tests.storm.sql import from_json
 
+#: What the children would else read from disk, each for itself: half of their time.
+WARM = (
+    "executions.engine",
+    "executions.worker",
+    "executions.housekeeping",
+    "executions.repair",
+    "executions.consumers",
+)
 Place = tuple[Scene, int]  # the n-th arrival in this scene
 
 
@@ -43,6 +54,7 @@ class Tally:
 
 def main(arguments: Sequence[str]) -> int:
     told = _options().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it has made is taken away all the same
     if unknown := set(told.points) - crashpoints.POINTS:
         raise SystemExit(f"There is no crash point {', '.join(sorted(unknown))}.")
     with tempfile.TemporaryDirectory(prefix="points-") as folder:
@@ -51,7 +63,9 @@ def main(arguments: Sequence[str]) -> int:
         _set_up_django(ground)
         tallies = []
         try:
-            for tally in storm(ground, told.times, told.points or sorted(crashpoints.POINTS)):
+            scenes = [scene for scene in SCENES if told.scene in ("", scene.name)]
+            storm = Storm(ground, scenes, told.times, MUTATIONS.get(told.without))
+            for tally in storm.tallies(told.points or sorted(crashpoints.POINTS)):
                 tallies.append(tally)
                 print(json.dumps(asdict(tally)) if told.json else _line(tally), flush=True)
         finally:
@@ -64,6 +78,8 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("points", nargs="*", help="these alone")
     parser.add_argument("--times", type=int, default=20, help="kills at each point")
     parser.add_argument("--database", default="", help="a PostgreSQL server on which databases may be made")
+    parser.add_argument("--scene", default="", choices=[scene.name for scene in SCENES], help="this one alone")
+    parser.add_argument("--without", default="", choices=list(MUTATIONS), help="a guard that is taken away")
     parser.add_argument("--json", action="store_true", help="one line of JSON for each point")
     return parser
 
@@ -75,19 +91,50 @@ def _set_up_django(ground: Ground) -> None:
 
     django.setup()
     register()
+    for name in WARM:
+        import_module(name)
 
 
-def storm(ground: Ground, times: int, points: Sequence[str]) -> Iterator[Tally]:
-    """`times` kills at each point, spread over all scenes that come there and all their arrivals."""
-    for scene in SCENES:
-        ground.lay_out(scene)
-    arrivals = {scene.name: counted(ground, scene) for scene in SCENES}
-    for point in points:
-        places = [(scene, number) for scene in SCENES for number in range(1, arrivals[scene.name][point] + 1)]
-        tally = Tally(point)
-        for place in _spread(places, times):
-            killed_at(ground, place, tally)
-        yield tally
+@dataclass(slots=True)
+class Storm:
+    """`mutation`: what is done to the process that is killed, before it lives."""
+
+    ground: Ground
+    scenes: Sequence[Scene]
+    times: int
+    mutation: Callable[[], None] | None = None
+
+    def tallies(self, points: Sequence[str]) -> Iterator[Tally]:
+        """`times` kills at each point, spread over all scenes that come there and all their arrivals."""
+        for scene in self.scenes:
+            self.ground.lay_out(scene)
+        arrivals = [(scene, counted(self.ground, scene)) for scene in self.scenes]
+        for point in points:
+            places = [(scene, number) for scene, found in arrivals for number in range(1, found[point] + 1)]
+            tally = Tally(point)
+            for place in _spread(places, self.times):
+                self.kill(place, tally)
+            yield tally
+
+    def kill(self, place: Place, tally: Tally) -> None:
+        """One kill, and the life after it. Arrivals differ from life to life: an earlier one is then taken."""
+        scene, wanted = place
+        for number in (wanted, 1, 1, 1):
+            self.ground.restore(scene)
+            status = in_a_child(partial(_live, scene, tally.point, number, self.mutation))
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+                break
+            if status:
+                tally.violations.append(f"{scene.name}, arrival {number}: the process failed by itself")
+                return
+        else:
+            return
+        tally.kills += 1
+        found, ended = _looked(self.ground)
+        is_finished = in_a_child(partial(_live, scene)) == 0
+        tally.finished += is_finished
+        found += _judged(self.ground, scene, ended) if is_finished else ["it does not come to its end"]
+        tally.violations += [f"{scene.name}, arrival {number}: {violation}" for violation in found]
 
 
 def _spread(places: Sequence[Place], times: int) -> list[Place]:
@@ -111,28 +158,9 @@ def _count(file: Path, scene: Scene) -> None:
     file.write_text(json.dumps(found))
 
 
-def killed_at(ground: Ground, place: Place, tally: Tally) -> None:
-    """One kill, and the life after it. Arrivals differ from life to life: an earlier one is then taken."""
-    scene, wanted = place
-    for number in (wanted, 1, 1, 1):
-        ground.restore(scene)
-        status = in_a_child(partial(_live, scene, tally.point, number))
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-            break
-        if status:
-            tally.violations.append(f"{scene.name}, arrival {number}: the process failed by itself")
-            return
-    else:
-        return
-    tally.kills += 1
-    found, ended = _looked(ground)
-    is_finished = in_a_child(partial(_live, scene)) == 0
-    tally.finished += is_finished
-    found += _judged(ground, scene, ended) if is_finished else ["it does not come to its end"]
-    tally.violations += [f"{scene.name}, arrival {number}: {violation}" for violation in found]
-
-
-def _live(scene: Scene, point: str = "", number: int = 0) -> None:
+def _live(scene: Scene, point: str = "", number: int = 0, mutation: Callable[[], None] | None = None) -> None:
+    if mutation:
+        mutation()
     if point:
         arm(point, number)
     asyncio.run(scene.life())
@@ -140,6 +168,7 @@ def _live(scene: Scene, point: str = "", number: int = 0) -> None:
 
 def _looked(ground: Ground) -> tuple[Violations, invariants.Snapshot]:
     """What the killed process has left on disk."""
+    ground.settle()
     with ground.connected() as connection:
         lost = invariants.nothing_lost(connection, promises(ground.data, "accepted"))
         return [*invariants.always(connection), *lost], invariants.ended_rows(connection)
@@ -156,9 +185,16 @@ def _judged(ground: Ground, scene: Scene, ended: invariants.Snapshot) -> Violati
             *invariants.all_ended(connection),
             *invariants.nothing_lost(connection, promises(ground.data, "accepted")),
             *invariants.terminal_stays(ended, invariants.ended_rows(connection), may_go=_repaired(ground)),
-            *invariants.effects_by_key(connection, effects),
+            *invariants.effects_by_key(connection, effects, nodes=_with_effects(connection)),
             *invariants.lines_in_order(connection),
         ]
+
+
+def _with_effects(connection: invariants.Connection) -> set[str]:
+    """The steps that leave a mark, by the definitions."""
+    told = invariants.rows(connection, "SELECT definition FROM workflows_workflowversion")
+    nodes = [node for (definition,) in told for node in from_json(definition)["nodes"]]
+    return {node["id"] for node in nodes if node["type"] in ("effect", "thread_effect")}
 
 
 def _repaired(ground: Ground) -> list[int]:

@@ -35,9 +35,19 @@ ROWS = (
     Row("dbos-postgresql", "DBOS, PostgreSQL", "dbos", "postgresql", beside="ours-postgresql", target=12),
     Row("huey", "Huey, SQLite", "huey", "sqlite", executions=1_500, target=10),
     Row("celery", "Celery chain, Redis", "celery", "redis", executions=600),
-    Row("n8n-end", "n8n, SQLite, saved at the end", "n8n", "end", executions=400, target=40),
-    Row("n8n-nodes", "n8n, SQLite, saved at every node", "n8n", "nodes", executions=300, target=40),
-    Row("prefect", "Prefect, SQLite", "prefect", "sqlite", executions=20, alone=3, in_flight=10, target=1_000),
+    Row("n8n-end", "n8n, SQLite, saved at the end", "n8n", "end", executions=400, target=40, limit_s=120),
+    Row("n8n-nodes", "n8n, SQLite, saved at every node", "n8n", "nodes", executions=300, target=40, limit_s=120),
+    Row(
+        "prefect",
+        "Prefect, SQLite",
+        "prefect",
+        "sqlite",
+        executions=20,
+        alone=3,
+        in_flight=10,
+        target=1_000,
+        limit_s=150,
+    ),
 )
 
 

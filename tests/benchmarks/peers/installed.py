@@ -6,13 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 HOME = Path(os.environ.get("PEERS_HOME", ROOT / "var" / "peers"))
 REQUIREMENTS = Path(__file__).parent / "requirements"
-LIMIT_S = 900
+LIMIT_S = 1_800  # n8n has 2,352 packages
 
 
 class NotInstalled(Exception):
@@ -20,24 +19,22 @@ class NotInstalled(Exception):
 
 
 def python_for(runner: str) -> Path:
-    """The Python that runs this runner; its environment is made where it is missing."""
+    """The Python that runs this runner. That of n8n only asks: n8n itself runs on a Node of its own."""
+    return Path(sys.executable) if runner in ("ours", "n8n") else HOME / runner / "venv" / "bin" / "python"
+
+
+def install(runner: str) -> None:
+    """Makes its environment where it is missing, or was made from other requirements; raises NotInstalled."""
     if runner == "ours":
-        return Path(sys.executable)
-    if runner == "n8n":
-        once(runner, REQUIREMENTS / "n8n.json", by_npm)
-        return Path(sys.executable)  # the runner only asks; n8n itself runs on a Node of its own
-    once(runner, REQUIREMENTS / f"{runner}.txt", by_pip)
-    return HOME / runner / "venv" / "bin" / "python"
-
-
-def once(runner: str, wanted: Path, install: Callable[[Path, Path], None]) -> None:
+        return
+    wanted = REQUIREMENTS / ("n8n.json" if runner == "n8n" else f"{runner}.txt")
     stamp = HOME / runner / wanted.name
     if stamp.exists() and stamp.read_bytes() == wanted.read_bytes():
         return
     print(f"  installing {runner} …", file=sys.stderr, flush=True)
     shutil.rmtree(HOME / runner, ignore_errors=True)
     (HOME / runner).mkdir(parents=True)
-    install(HOME / runner, wanted)
+    (by_npm if runner == "n8n" else by_pip)(HOME / runner, wanted)
     shutil.copy(wanted, stamp)
 
 
@@ -47,8 +44,19 @@ def by_pip(folder: Path, wanted: Path) -> None:
 
 
 def by_npm(folder: Path, wanted: Path) -> None:
+    """Of all the install scripts only two are run: the Node that it needs, and its SQLite. Others fetch or build what
+    chain3 does not use, and one that fails would take all with it."""
     (folder / "package.json").write_bytes(wanted.read_bytes())
-    command(["npm", "install", "--no-audit", "--no-fund", "--no-progress"], cwd=folder)
+    command(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress"], cwd=folder)
+    command(["npm", "rebuild", "node"], cwd=folder)
+    command(["npm", "rebuild", "sqlite3", *headers()], cwd=folder)
+
+
+def headers() -> list[str]:
+    """Where this machine has Node's headers, SQLite is built with them: what is built so runs on every later Node."""
+    node = shutil.which("node")
+    root = Path(node).resolve().parent.parent if node else Path("/usr")
+    return [f"--nodedir={root}"] if (root / "include/node/node_api.h").exists() else []
 
 
 def command(words: list[str], cwd: Path | None = None) -> None:

@@ -4,6 +4,7 @@
   pool and a worker would start a process for each.
 * The server as it comes, on 127.0.0.1: SQLite in WAL with synchronous=NORMAL ("Settings reference"), its own services
   on, the pages off.
+* Ten flows at once where others have a hundred: its one server is busy with ten, and a round stays within its time.
 * Results are not stored, as by default ("How to persist workflow results"), and log lines are not sent to the server
   (by default they are): both in its favour.
 * Analytics, telemetry and the check of versions are off.

@@ -60,17 +60,11 @@ def spent() -> float:
     return cpu_seconds(descendants(os.getpid(), now), now)
 
 
-def spent_by(name: str) -> float:
-    """CPU seconds of the machine's processes of this name that are not ours: a server's, and its other clients' too."""
+def spent_by_server_of(backend: int) -> float:
+    """CPU seconds of the PostgreSQL server that this backend belongs to, its other clients' backends included."""
     now = stats()
-    others = now.keys() - descendants(os.getpid(), now)
-    return cpu_seconds({pid for pid in others if named(pid) == name}, now)
-
-
-def named(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    return ""
+    server = int(now[backend][1]) if backend in now else 0
+    return cpu_seconds({server, *descendants(server, now)}, now) if server > 1 else 0.0
 
 
 def memory_mb() -> float:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tests.benchmarks import server
 from tests.benchmarks.peers import processes
 from tests.benchmarks.peers.catalogue import Row
-from tests.benchmarks.peers.installed import HOME, ROOT, NotInstalled, python_for
+from tests.benchmarks.peers.installed import HOME, ROOT, python_for
 
 POSTGRES = os.environ.get("PEERS_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 NOT_FOR_PEERS = ("DATA_DIR", "DATABASE_URL", "REDIS_URL", "PORT", "HTTP_ALLOW", "DJANGO_SETTINGS_MODULE")
@@ -34,14 +34,13 @@ class Failed(Exception):
 def measured(row: Row) -> Figures:
     """Its figures, or {"why": …}."""
     try:
-        python = python_for(row.runner)
         with (
-            postgres_for(row) as postgres,
+            postgres_for(row) as (postgres, backend),
             folder_for(row) as folder,
-            started(row, python, folder, postgres) as process,
+            started(row, folder, postgres) as process,
         ):
-            return followed(row, process, folder)
-    except (NotInstalled, Failed) as error:
+            return followed(backend, process, folder)
+    except Failed as error:
         return {"why": str(error)}
     finally:
         processes.end_all()
@@ -56,10 +55,10 @@ def folder_for(row: Row) -> Iterator[Path]:
 
 
 @contextmanager
-def postgres_for(row: Row) -> Iterator[str]:
-    """The address of a new database that goes with the round; "" for a row that needs none."""
+def postgres_for(row: Row) -> Iterator[tuple[str, int]]:
+    """The address of a new database that goes with the round, and a process of its server; nothing for other rows."""
     if not row.needs_postgres:
-        yield ""
+        yield "", 0
         return
     import psycopg
 
@@ -73,16 +72,16 @@ def postgres_for(row: Row) -> Iterator[str]:
     with connection:
         connection.execute(f"CREATE DATABASE {name}")
         try:
-            yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+            yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl(), connection.info.backend_pid
         finally:
             processes.end_all()  # whoever still speaks to it
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @contextmanager
-def started(row: Row, python: Path, folder: Path, postgres: str) -> Iterator[subprocess.Popen[str]]:
+def started(row: Row, folder: Path, postgres: str) -> Iterator[subprocess.Popen[str]]:
     """In a session of its own: a Ctrl-C reaches the bench alone, which then ends all that it started."""
-    command = [str(python), "-m", f"tests.benchmarks.peers.{row.runner}"]
+    command = [str(python_for(row.runner)), "-m", f"tests.benchmarks.peers.{row.runner}"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -94,12 +93,18 @@ def started(row: Row, python: Path, folder: Path, postgres: str) -> Iterator[sub
             text=True,
             start_new_session=True,
         )
-    out_of_time = threading.Timer(row.limit_s, process.kill)
+    out_of_time = threading.Timer(row.limit_s, end_late, (process, folder, row.limit_s))
     out_of_time.start()
     try:
         yield process
     finally:
         out_of_time.cancel()
+
+
+def end_late(process: subprocess.Popen[str], folder: Path, limit_s: int) -> None:
+    with (folder / "log").open("a") as log:
+        log.write(f"\nits {limit_s} s were up\n")
+    process.kill()
 
 
 def environment(row: Row, folder: Path, postgres: str) -> dict[str, str]:
@@ -125,7 +130,7 @@ def environment(row: Row, folder: Path, postgres: str) -> dict[str, str]:
     }
 
 
-def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
+def followed(backend: int, process: subprocess.Popen[str], folder: Path) -> Figures:
     began = time.perf_counter()
     ready = stage(process, folder, "ready")
     cold = ready.get("cold_s") or time.perf_counter() - began
@@ -133,10 +138,10 @@ def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
     idle = processes.memory_mb()
     go_on(process)
     stage(process, folder, "begin")
-    before = clocks(row)
+    before = clocks(backend)
     go_on(process)
     end = stage(process, folder, "end")
-    cpu, beside = (after - earlier for after, earlier in zip(clocks(row), before, strict=True))
+    cpu, beside = (after - earlier for after, earlier in zip(clocks(backend), before, strict=True))
     go_on(process)
     done = stage(process, folder, "done")
     go_on(process)
@@ -145,7 +150,7 @@ def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
     return {
         "rate": number / end["seconds"],
         "cpu_ms": 1e3 * cpu / number,
-        "server_cpu_ms": 1e3 * beside / number if row.needs_postgres else None,
+        "server_cpu_ms": 1e3 * beside / number if backend else None,
         "alone_ms": median(done["alone_ms"]),
         "cold_s": cold,
         "idle_mb": idle,
@@ -154,8 +159,8 @@ def followed(row: Row, process: subprocess.Popen[str], folder: Path) -> Figures:
     }
 
 
-def clocks(row: Row) -> tuple[float, float]:
-    return processes.spent(), processes.spent_by("postgres") if row.needs_postgres else 0.0
+def clocks(backend: int) -> tuple[float, float]:
+    return processes.spent(), processes.spent_by_server_of(backend) if backend else 0.0
 
 
 def stage(process: subprocess.Popen[str], folder: Path, wanted: str) -> Figures:
@@ -176,7 +181,7 @@ def parsed(line: str) -> Figures | None:
 
 def last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:160] if lines else "it said nothing (its time was up, or it was killed)"
+    return lines[-1][:160] if lines else "it said nothing"
 
 
 def go_on(process: subprocess.Popen[str]) -> None:

@@ -46,7 +46,7 @@ def compared(rows: list[Row], rounds: dict[str, list[Figures]]) -> dict[str, Fig
     """Row's name -> its summary, and for a peer our ratio and whether the target is met."""
     result = {row.name: summary(rounds[row.name]) for row in rows}
     for row in rows:
-        ours = result[row.beside].get("rate")
+        ours = result.get(row.beside, {}).get("rate")  # ours on PostgreSQL may stand alone
         theirs = result[row.name].get("rate")
         if not row.is_ours and ours and theirs:
             ratio = ours / theirs
