@@ -47,9 +47,10 @@ def main() -> None:
     os.environ.pop("DATABASE_URL", None)
     server.prepare()
     site.set_up()
+    lost: list[str] = []
     with server.serving() as (url, pid):
         submit(MINUTES * 60)
-        samples = asyncio.run(soaked(url, pid, folder, lost := []))
+        samples = asyncio.run(soaked(url, pid, folder, lost))
     told = summed_up(samples, lost)
     (folder / "soak.json").write_text(json.dumps({"samples": [asdict(one) for one in samples], **told}, indent=1))
     print(f"{machine.as_text(machine.described())}\n")
