@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from executions import large, slots
 from executions.blobs import NotReadable
+from executions.crashpoints import reach
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import DefinitionError, InputError
@@ -36,6 +37,7 @@ def follow(ended: Collection[int]) -> set[int]:
             woken |= _tried(row)
     for workflow_id in sorted({workflow for *_, has_slot, workflow in facts if has_slot is not None}):
         woken |= set(slots.admit(workflow_id))
+    reach("aftermath.followed")
     return woken
 
 

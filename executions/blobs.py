@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
+from executions.crashpoints import reach
 from executions.entry import as_json
 from workflows import values
 from workflows.errors import WorkflowExecutionError, WorkflowStepError
@@ -151,6 +152,7 @@ def forget(execution_ids: Iterable[int]) -> None:
             continue
         for name in names:
             files.delete(f"{execution_id}/{name}")
+            reach("file.deleted")
         files.delete(str(execution_id))
 
 
@@ -206,7 +208,9 @@ def _written(execution_id: int, text: bytes) -> dict[str, Any]:
     name, files = _name(execution_id, digest), _files()
     try:
         if not (files.exists(name) and files.size(name) == len(text)):
+            reach("file.before")
             files.save(name, ContentFile(text))
+            reach("file.written")
     except OSError as error:
         raise NotWritten(_why_not(error, len(text))) from error
     return {"sha256": digest, "bytes": len(text)}

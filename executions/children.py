@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from executions import blobs, ending, large
 from executions.blobs import NotReadable, NotWritten, TooLarge
+from executions.crashpoints import committing, reach
 from executions.family import Family, Order, Survey
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from executions.models.execution import ExecutionQuerySet
@@ -56,6 +57,7 @@ def make(orders: Iterable[tuple[int, Order]]) -> set[int]:
     WorkflowExecution.objects.bulk_create([row for row in made if row.pk is None])
     first = [ExecutionLog(execution=row, seq=1, kind=Kind.QUEUED, at=row.created_at, data={"by": None}) for row in made]
     ExecutionLog.objects.bulk_create(first)
+    reach("fan_out.made")
     return refused
 
 
@@ -240,7 +242,7 @@ def below(executions: Collection[int]) -> set[int]:
 
 def cancel_all(execution_id: int) -> None:
     """As cancel(), for an execution that has ended, in a transaction of its own."""
-    with transaction.atomic():
+    with committing("orphans"):
         cancel(execution_id)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Max, Sum, TextField
 from django.db.models.functions import Cast, Length
 from django.utils import timezone
@@ -20,6 +20,7 @@ from django.utils import timezone
 from executions import children
 from executions.aftermath import record
 from executions.blobs import NotReadable, is_small, weight
+from executions.crashpoints import committing, reach
 from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
 from executions.family import Family, Survey
 from executions.large import filled, input_of
@@ -124,7 +125,7 @@ def claim(owner: str, limit: int) -> list[Held]:
     """
     queues, fences = _queues_due() if limit > 0 else [], dict[int, int]()
     if queues:
-        with transaction.atomic():
+        with committing("claim"):
             for priority, kinds in queues:
                 for kind in kinds if len(kinds) == 1 else (ROOTS, CHILDREN, ROOTS):
                     room = limit - len(fences)
@@ -146,7 +147,7 @@ def _queues_due() -> list[tuple[int, list[str]]]:
 
 def claim_family(owner: str, execution_id: int, limit: int = 100) -> list[Held]:
     """That execution and what is below it, as far as it is due: for a caller who waits where no worker may be."""
-    with transaction.atomic():
+    with committing("claim_family"):
         fences = _take(owner, limit, "AND (id = %s OR root_id = %s)", execution_id, execution_id)
     return load(fences) if fences else []
 
@@ -286,6 +287,7 @@ def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) ->
         for (_, held), (execution_id,) in zip(made, cursor.fetchall(), strict=True):
             held.execution_id = held.root_id = execution_id
         cursor.executemany(INSERT, [item.queued().row(held.execution_id, as_time) for item, held in made])
+    reach("opening.made")
 
 
 NEW_ROW = [
@@ -329,6 +331,7 @@ def look(execution_id: int, fence: int, families: Sequence[Family] = ()) -> Look
     waits = ExecutionWait.objects.filter(execution=execution_id)
     if not look.is_paused:
         waits.lapse(timezone.now())
+        reach("wait.lapsed")
     look.over = list(waits.over().select_related("answered_by"))
     for family in families:
         look.surveys[family.node] = children.survey(execution_id, family)
@@ -340,7 +343,7 @@ def renew(owner: str, held: Collection[int]) -> dict[int, int]:
     mine: dict[int, int] = {}
     for part in _parts(held):
         rows = WorkflowExecution.objects.owned_by(owner).filter(pk__in=part)
-        with transaction.atomic():
+        with committing("renewal"):
             # In the order in which the journal locks them, or the two would wait for each other.
             mine.update(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", "nudges"))
             rows.update(due_at=lease_end())
@@ -351,21 +354,22 @@ def hand_back(owner: str, *executions: int) -> int:
     """Makes what we hold due for whoever is next: these, or all of it."""
     rows = WorkflowExecution.objects.owned_by(owner)
     rows = rows.filter(pk__in=executions) if executions else rows
-    return _held_and_updated(rows, owner=None, status=ExecutionStatus.PENDING, due_at=timezone.now())
+    with committing("hand_back"):
+        return _held_and_updated(rows, owner=None, status=ExecutionStatus.PENDING, due_at=timezone.now())
 
 
 def release_dead(owners: Iterable[str]) -> int:
     """Makes what dead owners held due at once; the number of executions."""
     now = timezone.now()
     lost = WorkflowExecution.objects.live().filter(owner__in=list(owners), due_at__gt=now)
-    return _held_and_updated(lost, due_at=now)
+    with committing("takeover"):
+        return _held_and_updated(lost, due_at=now)
 
 
 def _held_and_updated(rows: ExecutionQuerySet, **changes: Any) -> int:
     """In the order in which everybody locks more than one of them: an UPDATE alone has none."""
-    with transaction.atomic():
-        held = list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
-        return rows.update(**changes) if held else 0
+    held = list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    return rows.update(**changes) if held else 0
 
 
 def _parts(ids: Collection[int], size: int = 500) -> Iterable[list[int]]:

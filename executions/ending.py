@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from executions.aftermath import follow
+from executions.crashpoints import committing
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from executions.models.execution import CANCELLED_BY_USER
 from executions.planner import fold
@@ -26,7 +26,7 @@ def cancel_unowned(execution: WorkflowExecution, by: Any = None) -> None:
 
 def bury(execution_id: int, fence: int, error: Exception) -> None:
     """The engine could not go on with it: failed, with the reason, if it is still held under this fence."""
-    with transaction.atomic():
+    with committing("bury"):
         rows = WorkflowExecution.objects.filter(Q(pk=execution_id) | Q(children=execution_id))  # its parent first
         held = {row.pk: row for row in rows.order_by("pk").select_for_update(no_key=True, of=("self",))}
         execution = held.get(execution_id)

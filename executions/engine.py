@@ -19,6 +19,7 @@ from django.db.models import Q
 from executions import blobs, children, claim, ending, large, live, slots, story
 from executions.aftermath import record
 from executions.claim import Held, Opening, Queued
+from executions.crashpoints import committing
 from executions.large import input_of, output_of
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
 from executions.planner import State, fold
@@ -159,7 +160,7 @@ class WorkflowEngine:
         """Lets a failed execution go on: see repair.py. Raises WorkflowExecutionError and InputError."""
         _checked(repair.given)
         _checked(repair.output, "output_data")
-        with transaction.atomic():
+        with committing("repair"):
             _ring_later(repaired(known(execution_id), repair, by))
 
     async def cancel_execution(self, execution_id: int, *, by: Any = None) -> bool:
@@ -174,7 +175,7 @@ class WorkflowEngine:
 
     def cancel(self, execution_id: int, *, by: Any = None) -> bool:
         """Asks for the end, without waiting for it. Where nobody holds the execution, it has ended on return."""
-        with transaction.atomic():
+        with committing("cancel"):
             execution = children.family_of(known(execution_id))
             if execution is None or not execution.request_cancel(by):
                 return False
@@ -196,7 +197,7 @@ class WorkflowEngine:
 
     def pause_before(self, execution_id: int, nodes: Collection[str], *, by: Any = None) -> bool:
         """Exactly these are the steps before which it is going to pause. False where it has ended."""
-        with transaction.atomic():
+        with committing("breakpoints"):
             execution = WorkflowExecution.objects.select_for_update(no_key=True).filter(pk=known(execution_id)).first()
             if execution is None or not execution.nudge(pause_before=sorted(nodes)):
                 return False
@@ -204,7 +205,7 @@ class WorkflowEngine:
         return True
 
     def _set_paused(self, execution_id: int, by: Any, *, paused: bool) -> bool:
-        with transaction.atomic():
+        with committing("pause"):
             execution = children.family_of(known(execution_id))
             if execution is None or not execution.set_paused(paused, by):
                 return False
@@ -220,7 +221,7 @@ class WorkflowEngine:
         Whether `by` may answer, and whether the answer fits, is answering.py's to say. Raises InputError for an answer
         that cannot be kept.
         """
-        with transaction.atomic():
+        with committing("answer"):
             wait = ExecutionWait.objects.select_related("execution").filter(pk=known(wait_id)).first()
             if wait is None or not wait.answer_once(answer, by):
                 return False
@@ -307,7 +308,7 @@ def _plan(old: WorkflowExecution, state: State, from_node: str | None) -> Plan:
 
 def _record(row: WorkflowExecution, reused: Sequence[Reused] = ()) -> int:
     """The row, its first entry, and the bell, which rings only if the caller's transaction commits."""
-    with transaction.atomic():
+    with committing("submit"):
         record(row)
         entries = [
             ExecutionLog(execution=row, seq=seq, kind=Kind.REUSED, node=node, attempt=attempt, data=_kept(row, data))

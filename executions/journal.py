@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 from django.utils import timezone
@@ -24,6 +24,7 @@ from django.utils import timezone
 from executions import budget, children
 from executions.aftermath import follow
 from executions.claim import Held, Opening, Queued, Refused, open_all
+from executions.crashpoints import committing, reach
 from executions.entry import INSERT, Entry, as_json, time_form
 from executions.family import Order
 from executions.models import ExecutionLog, ExecutionWait, StepUsage, WorkflowExecution
@@ -229,7 +230,7 @@ def write(batch: Sequence[Unit | Opening]) -> list[Result]:
     """Writes a batch in one transaction. An Opening gives what is held now; a Unit True: all of it is written,
     False: all but its closing."""
     try:
-        with transaction.atomic():
+        with committing("record"):
             opened = iter(open_all([item for item in batch if isinstance(item, Opening)]))
             written = iter(_write([item for item in batch if isinstance(item, Unit)]))
             return [next(opened) if isinstance(item, Opening) else next(written) for item in batch]
@@ -251,6 +252,7 @@ def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost | NotCommitted]:
     with connection.cursor() as cursor:
         closed = {id(unit) for unit in mine if unit.closing and _close_row(cursor, unit.execution_id, unit.closing)}
         _insert_entries(cursor, mine, closed)
+    reach("record.noted")
     _write_waits(mine)
     _write_others(mine, closed)
     lost = {id(unit) for unit in units} - {id(unit) for unit in mine}
@@ -267,7 +269,7 @@ def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost | NotCommitted]:
 def _commit_of_step(commit: Callable[[], object]) -> NotCommitted | None:
     """Its neighbours in the batch lose nothing by its failure."""
     try:
-        with transaction.atomic():
+        with committing("own_writes"):
             commit()
     except Exception as error:
         if connection.needs_rollback or not connection.is_usable():  # the database is away, and that is not its fault

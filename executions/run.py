@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from executions import blobs, budget, children, claim, limits, planner
 from executions.alarm import Alarm, deadline, due, has_timed_out, next_due
+from executions.crashpoints import reach
 from executions.data import Ledger
 from executions.entry import Entry
 from executions.family import Families, Family
@@ -128,6 +129,7 @@ class Run:
         if lost:
             self._note(Entry(Kind.TAKEN_OVER, data={"nodes": lost}))
             log.warning("Taken over with %d steps under way", len(lost))
+            reach("take_over.noted")
         for node_id in lost:
             self._miss(node_id)
         for node_id in list(self.state.active):
@@ -386,11 +388,13 @@ class Run:
         closing.has_aftermath = bool(self._held.parent_id or self._held.has_slot or error)
         closing.entries = [Entry(Kind.FINISHED, data={"status": status}, at=now)]
         self._unit.closing = closing
+        reach("finish.before")
 
     def _rest(self) -> None:
         closing = self._closing(ExecutionStatus.WAITING, next_due(self.blueprint, self.state))
         closing.nudges = self.nudges
         self._unit.closing = closing
+        reach("rest.before")
 
     def _closing(self, status: str, due_at: datetime) -> Closing:
         return Closing(status, due_at, self.state.steps_done, len(self.graph.nodes))
@@ -530,6 +534,7 @@ class Run:
         for entry in closing.entries:
             self._apply(entry)
         self.closing = closing
+        reach("finish.committed" if closing.completed_at else "rest.committed")
         if closing.error:
             log.info("Failed: %s", closing.error_message[:200])
         if closing.status == ExecutionStatus.WAITING:
@@ -579,6 +584,7 @@ class Run:
                 self._note(Entry(Kind.ABANDONED, node_id, attempt, {"reason": "the worker was stopped"}))
             self._unit.closing = self._closing(ExecutionStatus.PENDING, timezone.now())
             self._unit.closing.whatever = True
+            reach("hand_back.noted")
             await self.host.journal.commit(self._unit)
             self.host.grew(self.execution_id)
 

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from executions.crashpoints import committing
 from executions.models import WorkflowExecution
 from executions.models.execution import FAR_FUTURE
 from workflows.models import Workflow
@@ -49,7 +49,7 @@ def reserve(execution: WorkflowExecution, workflow: Workflow) -> None:
 
 def admit(workflow_id: int) -> list[int]:
     """Gives what is free to those who wait, the most urgent and then the oldest first; who got one, AT_ONCE at most."""
-    with transaction.atomic():
+    with committing("slots"):
         workflow = Workflow.objects.select_for_update(no_key=True).get(pk=workflow_id)
         held = Counter(holders_of(workflow_id).values_list("slot_key", flat=True))
         admitted: list[int] = []

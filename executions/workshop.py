@@ -23,6 +23,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from executions.crashpoints import reach
 from workflows.steps.base import Step, StepContext
 from workflows.values import clean_text
 
@@ -182,6 +183,7 @@ class Workshop:
         began = perf_counter() if began is None else began
         try:
             outcome: Any = await self._keep(node, await answer())
+            reach("step.returned")
         except BaseException as error:  # whatever a step does, its run must hear of it
             outcome = error
         took = round((perf_counter() - began) * 1000)
@@ -195,6 +197,7 @@ class Workshop:
         return await self._outcome(await apart(make) if apart else make(), ctx)
 
     async def _outcome(self, step: Step[Any], ctx: StepContext) -> Any:
+        reach("step.before")
         if inspect.iscoroutinefunction(step.run):
             return await step.run(ctx)
         future = self._in_thread(partial(copy_context().run, caught, partial(step.run, ctx)))
