@@ -62,7 +62,9 @@ def programs() -> Path:
     """The folder with initdb, the newest where there are several."""
     told = [Path(found).parent] if (found := shutil.which("initdb")) else []
     if config := shutil.which("pg_config"):
-        told.append(Path(subprocess.run([config, "--bindir"], capture_output=True, text=True, check=True).stdout.strip()))
+        told.append(
+            Path(subprocess.run([config, "--bindir"], capture_output=True, text=True, check=True).stdout.strip())
+        )
     told += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
     for folder in told:
         if (folder / "initdb").exists() and (folder / "pg_ctl").exists():

@@ -6,16 +6,16 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from executions import live
-from executions.answering import answer
-from executions.answering import AnswerRefused
+from executions.answering import AnswerRefused, answer
 from executions.engine import WorkflowEngine
 from executions.models import ExecutionWait, WorkflowExecution
 from executions.worker import Worker, current_worker
@@ -25,6 +25,7 @@ from workflows.models import Workflow
 
 AWAY = (OperationalError, InterfaceError)
 BACKLOG = 120  # executions that live at once
+AT_ONCE = 10  # are submitted in one transaction
 
 
 def carry(grace_s: float = 0.5) -> None:
@@ -63,10 +64,9 @@ def submit(site: Site, executions: int, backlog: int = BACKLOG) -> None:
     Where it is killed, the next one goes on: what was not noted is submitted again under the same key.
     """
     people = _People(site)
-    for number in range(_noted(site.accepted), executions):
-        if number % 10 == 0:
-            people.let_through(backlog)
-        people.submit(number)
+    for first in range(_noted(site.accepted), executions, AT_ONCE):
+        people.let_through(backlog)
+        people.submit(range(first, min(first + AT_ONCE, executions)))
     while people.live():
         people.answer()
         time.sleep(0.2)
@@ -79,10 +79,19 @@ class _People:
         self.user = patiently(User.objects.get)
         self.looked = 0.0
 
-    def submit(self, number: int) -> None:
-        workflow, key = self.workflows[name_of(number)], f"storm-{number}"
-        execution_id = patiently(lambda: WorkflowEngine().submit(workflow, {"n": number}, idempotency_key=key))
-        note(self.site.accepted, f"{number} {execution_id}")
+    def submit(self, numbers: Sequence[int]) -> None:
+        ids = patiently(partial(self._submit, numbers))
+        note(self.site.accepted, *(f"{number} {pk}" for number, pk in zip(numbers, ids, strict=True)))
+
+    def _submit(self, numbers: Sequence[int]) -> list[int]:
+        """In one transaction: all of them are accepted, or none."""
+        with transaction.atomic():
+            return [
+                WorkflowEngine().submit(
+                    self.workflows[name_of(number)], {"n": number}, idempotency_key=f"storm-{number}"
+                )
+                for number in numbers
+            ]
 
     def let_through(self, backlog: int) -> None:
         while self.live() >= backlog:
@@ -92,14 +101,14 @@ class _People:
             self.answer()
 
     def live(self) -> int:
-        return patiently(WorkflowExecution.objects.live().filter(parent=None).count)
+        return int(patiently(WorkflowExecution.objects.live().filter(parent=None).count))
 
     def answer(self) -> None:
         self.looked = time.monotonic()
         asked = ExecutionWait.objects.open().filter(kind="approval", answered_at=None)
         for wait in patiently(lambda: list(asked.select_related("execution__workflow").order_by("pk")[:50])):
             try:
-                patiently(lambda wait=wait: answer(wait, self.user, True))  # type: ignore[misc]
+                patiently(partial(answer, wait, self.user, True))
             except AnswerRefused:  # by ourselves, whose COMMIT came through though its answer did not
                 continue
             note(self.site.answered, str(wait.pk))
@@ -116,11 +125,11 @@ def patiently(function: Callable[[], Any]) -> Any:
             time.sleep(0.1)
 
 
-def note(file: Path, text: str) -> None:
+def note(file: Path, *texts: str) -> None:
     """On disk before anything else happens."""
     handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(handle, f"{text}\n".encode())
+        os.write(handle, "".join(f"{text}\n" for text in texts).encode())
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from tests.storm import work
 from tests.storm.crew import Crew, fork
@@ -20,13 +19,15 @@ from tests.storm.labour import submit
 from tests.storm.site import Site
 
 STUCK_AFTER_S = 120.0  # without any mark
+QUIET_S = 5.0
+Act = Callable[[], object]
 
 
 @dataclass(slots=True)
 class Fault:
     """Happens each `every` marks, at a random moment of the steps' time."""
 
-    act: Callable[[], None]
+    act: Act
     every: float
     times: int = 0
 
@@ -39,33 +40,39 @@ class Fault:
 
 @dataclass(slots=True)
 class Storm:
+    """`quiet`: what is done when nothing has gone on for some seconds."""
+
     site: Site
     crew: Crew
     executions: int
-    backlog: int = 120
+    people: Callable[[], None] = lambda: None  # before they begin, in their process
+    quiet: Act = lambda: None
     seconds: float = 0.0
     is_stuck: bool = False
     marks: int = 0
     _people: int = 0
-    _read: int = field(default=0)
+    _read: int = 0
+    _moved: float = 0.0
+    _quiet_at: float = 0.0
+    _later: list[tuple[float, Act]] = field(default_factory=list)
 
     def every(self, times: int) -> float:
         """After so many marks each, it happens `times` times."""
         return work.marks_of(self.executions) / (times * 1.05 + 1)
 
+    def later(self, seconds: float, act: Act) -> None:
+        self._later.append((time.monotonic() + seconds, act))
+
     def rage(self, faults: Sequence[Fault]) -> None:
         """Until all that was submitted has ended, or nothing goes on any more."""
-        began = moved = time.monotonic()
+        began = self._moved = time.monotonic()
         self._submit()
-        while self._goes_on():
+        while self._goes_on() and not self.is_stuck:
             self.crew.fill()
-            if self._count():
-                moved = time.monotonic()
+            self._look()
             for fault in faults:
                 fault.comes(self.marks)
-            if time.monotonic() - moved > STUCK_AFTER_S:
-                self.is_stuck = True
-                break
+            self._do_what_is_due()
             time.sleep(0.005)
         self.seconds = time.monotonic() - began
 
@@ -81,17 +88,29 @@ class Storm:
         self.crew.stop()
 
     def _submit(self) -> None:
-        self._people = fork(partial(submit, self.site, self.executions, self.backlog), self.site.words)
+        self._people = fork(self._be_people, self.site.words)
+
+    def _be_people(self) -> None:
+        self.people()
+        submit(self.site, self.executions)
 
     def _goes_on(self) -> bool:
         pid, status = os.waitpid(self._people, os.WNOHANG)
-        if not pid:
-            return True
-        if status == 0:
+        if pid and status == 0:
             self._people = 0
             return False
-        self._submit()
+        if pid:
+            self._submit()
         return True
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._count():
+            self._moved = self._quiet_at = now
+        if now - self._quiet_at > QUIET_S:
+            self._quiet_at = now
+            self.quiet()
+        self.is_stuck = now - self._moved > STUCK_AFTER_S
 
     def _count(self) -> int:
         """New marks since the last look."""
@@ -103,3 +122,9 @@ class Storm:
         self._read += len(new)
         self.marks += new.count(b"\n")
         return len(new)
+
+    def _do_what_is_due(self) -> None:
+        due = [act for at, act in self._later if at <= time.monotonic()]
+        self._later = [item for item in self._later if item[1] not in due]
+        for act in due:
+            act()

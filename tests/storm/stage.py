@@ -8,17 +8,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.storm.cluster import Cluster
+from tests.storm.bells import Bells
+from tests.storm.cluster import Cluster, NotHere
 from tests.storm.crew import fork, wait
+from tests.storm.proxy import Proxy
 from tests.storm.site import Site
 
+SKIPPED = 77  # this machine cannot play it
 MASTER_KEY = "c2VjcmV0cyBvZiBzdG9ybXMgYXJlIG5vIHNlY3JldHM="  # 32 bytes, as a key of the secrets has
 
 
@@ -27,50 +29,67 @@ class Size:
     """How much of everything; each scenario takes what it needs."""
 
     executions: int = 1_000
-    kills: int = 0  # or whatever else the scenario does to workers
-    restarts: int = 0  # or whatever else it does to servers
+    kills: int = 0
+    faults: int = 0  # whatever else the scenario does
     workers: int = 4
-    pace_s: float = 0.1  # what a step takes
-    limit: int = 8  # executions at once in one worker
-    on: str = ""  # a database, where the scenario can be played on both
+    pace_s: float = 0.05  # what a step takes
+    limit: int = 4  # executions at once in one worker
+    on: str = "sqlite"  # or postgresql
     without_fence: bool = False
 
 
 @dataclass(slots=True)
 class Stage:
+    name: str  # of the scenario
     site: Site
     size: Size
     cluster: Cluster | None = None
+    bells: Bells | None = None
+
+    @property
+    def cuts(self) -> Path:
+        return self.site.folder / "cuts"
 
 
 def play(name: str, folder: Path, size: Size) -> str:
-    with database(folder, size) as cluster:
-        url = cluster.url if cluster else ""
-        os.environ |= {"DATA_DIR": str(folder / "data"), "DATABASE_URL": url, "MASTER_KEYS": MASTER_KEY}
+    with ExitStack() as servers:
+        stage = Stage(name, Site(folder), size)
+        url = begin_database(stage, servers)
+        if name == "redis":
+            stage.bells = Bells(folder)
+            servers.callback(stage.bells.kill)
+            os.environ["REDIS_URL"] = stage.bells.url
+        os.environ |= {"DATA_DIR": str(stage.site.data), "DATABASE_URL": url, "MASTER_KEYS": MASTER_KEY}
         os.environ["DJANGO_SETTINGS_MODULE"] = "workflowsite.settings"
         import django
 
         django.setup()
         work: Any = import_module("tests.storm.work")
         scenes: Any = import_module("tests.storm.scenes")
-        stage = Stage(Site(folder, url), size, cluster)
         work.register()
         work.effects, work.pace_s = stage.site.effects, size.pace_s
         wait(fork(lay_out, stage.site.words))
         return str(getattr(scenes, name)(stage).as_json())
 
 
-@contextmanager
-def database(folder: Path, size: Size) -> Iterator[Cluster | None]:
-    if size.on != "postgresql":
-        yield None
-        return
-    cluster = Cluster(folder)
-    cluster.start()
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
+def begin_database(stage: Stage, servers: ExitStack) -> str:
+    """Gives its URL for the workers; empty for a file in the data folder."""
+    if stage.size.on != "postgresql":
+        return ""
+    stage.cluster = Cluster(stage.site.folder)
+    stage.cluster.start()
+    servers.callback(stage.cluster.stop)
+    stage.site.url = stage.cluster.url
+    if stage.name != "commit":
+        return stage.cluster.url
+    proxy = Proxy(stage.cluster.port, stage.cuts, chance_of(stage.size))
+    fork(proxy.run, stage.site.words)
+    return stage.cluster.url.replace(str(stage.cluster.port), str(proxy.port))
+
+
+def chance_of(size: Size) -> float:
+    """Of a COMMIT to be cut, so that it happens about that often: an execution takes about ten of them."""
+    return min(0.2, size.faults / (10 * size.executions))
 
 
 def lay_out() -> None:
@@ -88,7 +107,11 @@ def lay_out() -> None:
 
 
 def main(name: str, folder: str, options: str) -> None:
-    print(play(name, Path(folder), Size(**json.loads(options))))
+    try:
+        print(play(name, Path(folder), Size(**json.loads(options))))
+    except NotHere as why:
+        print(why)
+        sys.exit(SKIPPED)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.storm.site import Site
@@ -32,7 +34,7 @@ class Verdict:
     database: str
     executions: int = 0
     kills: int = 0
-    restarts: int = 0
+    faults: int = 0
     seconds: float = 0.0
     lost: int = 0
     stuck: int = 0
@@ -108,14 +110,18 @@ def _look_for_twice(site: Site, verdict: Verdict) -> None:
     booked = Counter(name.split()[0] for (name,) in site.rows("SELECT name FROM auth_group"))
     _complain(verdict, "twice", [key for key, times in booked.items() if times > 1], "was booked twice")
     ended = f"SELECT l.execution_id, l.node FROM {L_} l JOIN {E_} e ON e.id = l.execution_id "
-    ended += "JOIN workflows_workflow w ON w.id = e.workflow_id AND w.name = 'book' WHERE kind = 'completed' AND node = 'b'"
+    ended += (
+        "JOIN workflows_workflow w ON w.id = e.workflow_id AND w.name = 'book' WHERE kind = 'completed' AND node = 'b'"
+    )
     recorded = {f"{pk}:{node}:0" for pk, node in site.rows(ended)}
     _complain(verdict, "lost", sorted(recorded ^ set(booked)), "was recorded without its row, or the other way round")
 
 
 def _look_for_failed(site: Site, verdict: Verdict) -> None:
     """Whose worker was lost three times in a row at the same step may fail by that; nothing else may fail here."""
-    failed = site.rows(f"SELECT id, status, error_message FROM {E_} WHERE status IN ('failed', 'cancelled') ORDER BY id")
+    failed = site.rows(
+        f"SELECT id, status, error_message FROM {E_} WHERE status IN ('failed', 'cancelled') ORDER BY id"
+    )
     given_up = [row for row in failed if row[2].startswith("The worker was lost 3 times")]
     verdict.given_up = len(given_up)
     others = [row for row in failed if row not in given_up]
@@ -127,8 +133,7 @@ def _look_for_strangers(site: Site, verdict: Verdict) -> None:
     told = f"SELECT execution_id, node, attempt, data FROM {L_} WHERE kind = 'logged' AND node IS NOT NULL"
     pids: dict[tuple[Any, ...], set[str]] = defaultdict(set)
     for pk, node, attempt, data in site.rows(told):
-        text = (data if isinstance(data, dict) else json.loads(data))["text"]
-        if text.startswith("line "):
+        if (text := _text(data)).startswith("line "):
             pids[pk, node, attempt].add(text.rpartition(" ")[2])
     strange = [key for key, found in pids.items() if len(found) > 1]
     verdict.violations += [f"The attempt {key} tells of two processes" for key in strange[:20]]
@@ -146,21 +151,42 @@ def _look_for_the_secret(site: Site, verdict: Verdict) -> None:
     verdict.violations += [f"#{pk}.{seq} tells the secret" for pk, seq, text in told if CANARY[:12] in text]
 
 
+def takeovers_after_leaving(site: Site, left: dict[int, tuple[float, float]]) -> tuple[int, float, float]:
+    """How many steps were handed over, and the seconds from SIGTERM to their next attempt: median and p99."""
+    told = f"SELECT l.execution_id, l.node, l.attempt, l.data, n.at FROM {L_} a "
+    told += f"JOIN {L_} l ON (l.execution_id, l.node, l.attempt) = (a.execution_id, a.node, a.attempt) "
+    told += f"JOIN {L_} n ON (n.execution_id, n.node, n.attempt) = (a.execution_id, a.node, a.attempt + 1) "
+    told += "WHERE a.kind = 'abandoned' AND l.kind = 'logged' AND n.kind = 'started'"
+    waited = {}
+    for pk, node, attempt, data, at in site.rows(told):
+        if since := left.get(int(_text(data).rpartition(" ")[2])):
+            waited[pk, node, attempt] = _moment(at).timestamp() - since[0]
+    return (len(waited), *_percentiles(waited.values()))
+
+
 def _measure(site: Site, verdict: Verdict) -> None:
     """From the last entry before a worker was lost to “taken over”."""
     pairs = f"SELECT b.at, a.at FROM {L_} a JOIN {L_} b ON b.execution_id = a.execution_id AND b.seq = a.seq - 1 "
-    waited = sorted(_seconds(before, after) for before, after in site.rows(f"{pairs} WHERE a.kind = 'taken_over'"))
+    found = site.rows(f"{pairs} WHERE a.kind = 'taken_over'")
+    waited = [(_moment(after) - _moment(before)).total_seconds() for before, after in found]
     verdict.takeovers = len(waited)
-    if waited:
-        verdict.takeover_p50 = round(waited[len(waited) // 2], 2)
-        verdict.takeover_p99 = round(waited[min(len(waited) - 1, len(waited) * 99 // 100)], 2)
+    verdict.takeover_p50, verdict.takeover_p99 = _percentiles(waited)
 
 
-def _seconds(before: Any, after: Any) -> float:
-    from datetime import datetime
+def _percentiles(found: Iterable[float]) -> tuple[float, float]:
+    """The median and the p99."""
+    values = sorted(found) or [0.0]
+    return round(values[len(values) // 2], 2), round(values[min(len(values) - 1, len(values) * 99 // 100)], 2)
 
-    moments = [at if isinstance(at, datetime) else datetime.fromisoformat(at) for at in (before, after)]
-    return (moments[1] - moments[0]).total_seconds()
+
+def _moment(at: Any) -> datetime:
+    """As either database gives it; SQLite's text has no zone, and is UTC."""
+    moment = at if isinstance(at, datetime) else datetime.fromisoformat(at)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _text(data: Any) -> str:
+    return str((data if isinstance(data, dict) else json.loads(data))["text"])
 
 
 def _complain(verdict: Verdict, column: str, found: list[Any], sentence: str) -> None:

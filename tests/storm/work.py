@@ -168,7 +168,9 @@ DEFINITIONS = {
         [node("a"), node("b", "approval", title="Go on?"), node("c", "storm_thread"), node("d")],
         *("a>b", "b:approved>c", "c>d"),
     ),
-    "large": drawn([node("a"), node("b", "storm_large", policy=AGAIN), node("c", "storm_check"), node("d")], "a>b", "b>c", "c>d"),
+    "large": drawn(
+        [node("a"), node("b", "storm_large", policy=AGAIN), node("c", "storm_check"), node("d")], "a>b", "b>c", "c>d"
+    ),
     "book": drawn([node("a"), node("b", "storm_book"), node("c", "storm_whisper"), node("d")], "a>b", "b>c", "c>d"),
 }
 #: Of twenty executions, in their order.
