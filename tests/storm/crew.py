@@ -31,6 +31,7 @@ class Crew:
     stopped: set[int] = field(default_factory=set)  # places of those that were told to stand still
     leaving: dict[int, float] = field(default_factory=dict)  # pid -> since when, by the wall clock
     left: dict[int, tuple[float, float]] = field(default_factory=dict)  # pid -> told to leave, gone
+    every: set[int] = field(default_factory=set)  # pid that there ever was
     fell: int = 0  # ended by themselves
 
     def fill(self) -> None:
@@ -43,6 +44,7 @@ class Crew:
                 self.fell += 1
             if place not in self.pids:
                 self.pids[place] = fork(partial(self.work, place), self.words)
+                self.every.add(self.pids[place])
 
     def kill(self) -> None:
         """kill -9, of anybody; another one is raised in its place."""

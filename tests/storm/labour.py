@@ -24,7 +24,6 @@ from tests.storm.work import name_of
 from workflows.models import Workflow
 
 AWAY = (OperationalError, InterfaceError)
-BACKLOG = 120  # executions that live at once
 AT_ONCE = 10  # are submitted in one transaction
 
 
@@ -58,8 +57,9 @@ async def _hear(worker: Worker) -> None:
         await asyncio.sleep(0.5)
 
 
-def submit(site: Site, executions: int, backlog: int = BACKLOG) -> None:
-    """Submits that many in all, notes each that was accepted, and answers what is asked until all have ended.
+def submit(site: Site, executions: int, backlog: int) -> None:
+    """Submits that many in all, at most `backlog` of them at once, notes each that was accepted, and answers what is
+    asked until all have ended.
 
     Where it is killed, the next one goes on: what was not noted is submitted again under the same key.
     """

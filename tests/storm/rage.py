@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from tests.storm import work
 from tests.storm.crew import Crew, fork
+from tests.storm.invariants import Snapshot, ended_rows
 from tests.storm.labour import submit
 from tests.storm.site import Site
 
@@ -45,10 +46,12 @@ class Storm:
     site: Site
     crew: Crew
     executions: int
+    backlog: int  # executions that live at once: more of them would stand before those that are taken over
     people: Callable[[], None] = lambda: None  # before they begin, in their process
     quiet: Act = lambda: None
     seconds: float = 0.0
     is_stuck: bool = False
+    snapshots: list[Snapshot] = field(default_factory=list)
     marks: int = 0
     _people: int = 0
     _read: int = 0
@@ -80,6 +83,11 @@ class Storm:
         """Whoever submits dies in the middle of it, and comes back."""
         os.kill(self._people, signal.SIGKILL)
 
+    def look_back(self) -> None:
+        """What has ended by now must look the same when all is over."""
+        with self.site.connection() as connection:
+            self.snapshots.append(ended_rows(connection))
+
     def end(self) -> None:
         """In good order, as far as anybody is left."""
         if self._people:
@@ -92,7 +100,7 @@ class Storm:
 
     def _be_people(self) -> None:
         self.people()
-        submit(self.site, self.executions)
+        submit(self.site, self.executions, self.backlog)
 
     def _goes_on(self) -> bool:
         pid, status = os.waitpid(self._people, os.WNOHANG)

@@ -13,10 +13,10 @@ from django.conf import settings
 from executions import journal
 from tests.storm.clock import Clocks
 from tests.storm.crew import Crew
-from tests.storm.labour import carry
+from tests.storm.labour import AT_ONCE, carry
 from tests.storm.rage import Fault, Storm
 from tests.storm.stage import Stage
-from tests.storm.verdict import Verdict, judge, lines, takeovers_after_leaving
+from tests.storm.verdict import MOST_REPEATED, Verdict, handed_over, judge, lines
 
 LEASE_S = 2.0  # where a scenario waits for leases to run out
 
@@ -55,7 +55,8 @@ def term(stage: Stage) -> Verdict:
     """SIGTERM under load: what does not end within the grace is handed over."""
     storm = begun(stage)
     verdict = played(stage, storm, None, Fault(storm.crew.dismiss, storm.every(stage.size.faults)))
-    waited = takeovers_after_leaving(stage.site, storm.crew.left)
+    with stage.site.connection() as connection:
+        waited = handed_over(connection, storm.crew.left)
     verdict.takeovers, verdict.takeover_p50, verdict.takeover_p99 = waited
     took = sorted(gone - told for told, gone in storm.crew.left.values())
     verdict.notes.append(f"from SIGTERM to the end of the process at most {took[-1]:.2f} s; takeover is from SIGTERM")
@@ -126,7 +127,9 @@ def begun(stage: Stage, work: Callable[[int], None] = lambda place: carry(), **e
     settings.ENGINE.update({"LIMIT": stage.size.limit, **engine})
     if stage.size.without_fence:
         vars(journal)["held_fences"] = lambda units: {unit.execution_id: unit.fence for unit in units}
-    return Storm(stage.site, Crew(work, stage.size.workers, stage.site.words), stage.size.executions)
+    size = stage.size
+    crew = Crew(work, size.workers, stage.site.words)
+    return Storm(stage.site, crew, size.executions, 2 * size.workers * size.limit + AT_ONCE)
 
 
 def kills(stage: Stage, storm: Storm) -> Fault:
@@ -139,14 +142,16 @@ def deaths(stage: Stage, storm: Storm) -> Fault:
 
 
 def played(stage: Stage, storm: Storm, kills: Fault | None, *others: Fault) -> Verdict:
-    storm.rage([kills, *others] if kills else others)
+    looks = Fault(storm.look_back, storm.every(3))
+    storm.rage([kills, *others, looks] if kills else [*others, looks])
     storm.end()
     verdict = Verdict(stage.name, stage.site.database, seconds=round(storm.seconds, 1))
     verdict.kills = kills.times if kills else 0
     verdict.faults = others[0].times if others else 0
     if storm.crew.fell:
         verdict.notes.append(f"{storm.crew.fell} workers ended by themselves")
-    return judge(stage.site, verdict)
+    judge(stage.site, verdict, storm.snapshots, storm.crew.every, MOST_REPEATED)
+    return verdict
 
 
 def said(stage: Stage, words: str) -> int:

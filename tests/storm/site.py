@@ -7,7 +7,6 @@ connection of Django's.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-
-PATIENCE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -53,31 +50,12 @@ class Site:
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
-        """To read; a database that is away is waited for."""
+        """To read."""
         opened = self._connect()
         try:
             yield opened
         finally:
             opened.close()
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Of one statement without parameters, tried again where the database goes away."""
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                with self.connection() as connection:
-                    return [tuple(row) for row in connection.execute(sql).fetchall()]
-            except (psycopg.OperationalError, sqlite3.OperationalError):
-                if time.monotonic() > until:
-                    raise
-            time.sleep(0.2)
-
-    def number(self, sql: str) -> int:
-        return int(self.rows(sql)[0][0] or 0)
-
-    def marks(self) -> int:
-        """Bytes of marks: that steps went on, without asking the database."""
-        return self.effects.stat().st_size if self.effects.exists() else 0
 
     def _connect(self) -> Any:
         if self.url:

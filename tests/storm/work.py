@@ -38,14 +38,15 @@ def mark(ctx: base.StepContext) -> None:
     """The step's effect."""
     handle = os.open(effects, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(handle, f"{ctx.idempotency_key} {os.getpid()}\n".encode())
+        os.write(handle, f"{ctx.idempotency_key}\n".encode())
     finally:
         os.close(handle)
 
 
 def tell(ctx: base.StepContext) -> None:
     for number in range(1, LINES + 1):
-        ctx.log(f"line {number} of {os.getpid()}")
+        ctx.log(f"line {number} of {LINES}")
+    ctx.log(f"by {os.getpid()}")
 
 
 def marked(ctx: base.StepContext) -> base.Done:
@@ -157,25 +158,30 @@ DEFINITIONS = {
         *("a>b", "b>c", "c>d"),
     ),
     "delay": drawn(
-        [node("a"), node("b", "delay", seconds=0.3), node("c"), node("d", "storm_thread")],
-        *("a>b", "a>c", "b>d", "c>d"),
+        [node("a"), node("pause", "delay", seconds=0.3), node("c"), node("d", "storm_thread")],
+        *("a>pause", "a>c", "pause>d", "c>d"),
     ),
     "each": drawn(
-        [node("a"), node("b", "for_each", items=[1, 2, 3], parallel=2), node("item"), node("d")],
-        *("a>b", "b:each>item", "b:done>d"),
+        [node("a"), node("each", "for_each", items=[1, 2, 3], parallel=2), node("item"), node("d")],
+        *("a>each", "each:each>item", "each:done>d"),
     ),
     "approval": drawn(
-        [node("a"), node("b", "approval", title="Go on?"), node("c", "storm_thread"), node("d")],
-        *("a>b", "b:approved>c", "c>d"),
+        [node("a"), node("ask", "approval", title="Go on?"), node("c", "storm_thread"), node("d")],
+        *("a>ask", "ask:approved>c", "c>d"),
     ),
     "large": drawn(
-        [node("a"), node("b", "storm_large", policy=AGAIN), node("c", "storm_check"), node("d")], "a>b", "b>c", "c>d"
+        [node("a"), node("large", "storm_large", policy=AGAIN), node("c", "storm_check"), node("d")],
+        *("a>large", "large>c", "c>d"),
     ),
-    "book": drawn([node("a"), node("b", "storm_book"), node("c", "storm_whisper"), node("d")], "a>b", "b>c", "c>d"),
+    "book": drawn(
+        [node("a"), node("book", "storm_book"), node("whisper", "storm_whisper"), node("d")],
+        *("a>book", "book>whisper", "whisper>d"),
+    ),
 }
 #: Of twenty executions, in their order.
 MIX = ["chain"] * 11 + ["delay"] * 3 + ["each"] * 2 + ["approval"] * 2 + ["large", "book"]
-#: node -> how many marks it leaves
+MARKING = ("a", "b", "c", "d", "item")  # the steps that leave a mark
+#: workflow -> how many marks an execution of it leaves
 MARKS = {"chain": 4, "delay": 3, "each": 5, "approval": 3, "large": 3, "book": 2}
 
 
