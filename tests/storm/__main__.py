@@ -22,16 +22,16 @@ from tests.storm.cluster import NotHere
 from tests.storm.stage import SKIPPED, Size
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PG = {"on": "postgresql"}
 SIZES = {
-    "sqlite": Size(10_000, kills=640),
-    "postgresql": Size(10_000, kills=2_100, faults=105, limit=3, **PG),
-    "pause": Size(1_000, faults=60),
-    "term": Size(1_000, faults=60, pace_s=0.2),
+    "sqlite": Size(10_000, kills=640, pace_s=0.1),
+    "postgresql": Size(10_000, kills=2_100, faults=105, workers=8, limit=2, pace_s=0.15, on="postgresql"),
+    "pause": Size(1_000, faults=60, limit=8, pace_s=0.2),
+    "lease": Size(1_000, kills=20, most_repeated=100),
+    "term": Size(1_000, faults=60, pace_s=0.5),
     "disk": Size(1_000, kills=20, faults=8),
-    "commit": Size(1_000, faults=300, **PG),
+    "commit": Size(1_000, faults=300, on="postgresql"),
     "clock": Size(1_000, kills=20, faults=150),
-    "redis": Size(1_000, kills=20, faults=12, **PG),
+    "redis": Size(1_000, kills=20, faults=12, on="postgresql"),
 }
 COLUMNS = {
     "scenario": "scenario",
@@ -58,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
     for name in options.names or SIZES:
         try:
             verdicts.append(storm(name, replace(SIZES[name], **told), options.keep))
+            print(table(verdicts[-1:]), flush=True)
         except NotHere as why:
             print(f"{name}: not played. {why}", flush=True)
     print(table(verdicts))

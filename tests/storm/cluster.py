@@ -1,5 +1,5 @@
-"""A PostgreSQL of the storm's own, which it may end at once as often as it likes. As root it runs as another user, since
-PostgreSQL refuses to be root.
+"""A PostgreSQL of the storm's own, which it may end at once as often as it likes. As root it runs as another user,
+since PostgreSQL refuses to be root.
 """
 
 from __future__ import annotations

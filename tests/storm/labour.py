@@ -37,8 +37,8 @@ async def _carry(grace_s: float) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     await worker.start()
     ears = asyncio.create_task(_hear(worker))
-    stopped = asyncio.ensure_future(told.wait())
-    await asyncio.wait({stopped, worker.died}, return_when=asyncio.FIRST_COMPLETED)
+    worker.died.add_done_callback(lambda _: told.set())
+    await told.wait()
     ears.cancel()
     await worker.stop(grace_s)
     if worker.died.done():

@@ -17,7 +17,7 @@ End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Proxy:
-    """Listens at once; run() in a process of its own. Once there is a file `cuts`, it cuts; every cut is a line of it."""
+    """Listens at once; run() in a process of its own. It cuts once there is a file `cuts`, line by line."""
 
     def __init__(self, server: int, cuts: Path, chance: float) -> None:
         self._server, self._cuts, self._chance = server, cuts, chance

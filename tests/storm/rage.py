@@ -6,6 +6,7 @@ machine is.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -61,7 +62,7 @@ class Storm:
 
     def every(self, times: int) -> float:
         """After so many marks each, it happens `times` times."""
-        return work.marks_of(self.executions) / (times * 1.05 + 1)
+        return work.marks_of(self.executions) / (times * 1.05 + 1) if times else math.inf
 
     def later(self, seconds: float, act: Act) -> None:
         self._later.append((time.monotonic() + seconds, act))

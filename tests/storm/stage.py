@@ -35,6 +35,7 @@ class Size:
     pace_s: float = 0.05  # what a step takes
     limit: int = 4  # executions at once in one worker
     on: str = "sqlite"  # or postgresql
+    most_repeated: float = 3.0  # percent of the effects
     without_fence: bool = False
 
 

@@ -14,7 +14,6 @@ from tests.storm.site import Site
 from tests.storm.sql import EXECUTION, LOG, WAIT, Connection, from_json, moment, rows
 from tests.storm.work import CANARY, MARKING
 
-MOST_REPEATED = 3.0  # percent
 MOST_TOLD = 20  # of one kind of violation
 LOST, STUCK, TWICE = ("I1", "lost"), ("I2",), ("I3", "twice")
 
@@ -171,6 +170,8 @@ def _seconds(at: Any) -> float:
 
 
 def _percentiles(found: Iterable[float]) -> tuple[int, float, float]:
-    values = sorted(found) or [0.0]
+    values = sorted(found)
+    if not values:
+        return 0, 0.0, 0.0
     middle, last = values[len(values) // 2], values[min(len(values) - 1, len(values) * 99 // 100)]
     return len(values), round(middle, 2), round(last, 2)
