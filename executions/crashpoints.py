@@ -28,8 +28,7 @@ TRANSACTIONS = {
     "breakpoints": ("engine.pause_before", "The list of steps is the old one or the new one."),
     "answer": ("engine.answer_wait", "An answer that was acknowledged is there with its nudge; one answer counts."),
     "repair": ("engine.repair", "The execution has failed as before, or is due with the entry that says why."),
-    "bury": ("ending.bury", "The execution has ended with its reason, or its lease ends and it is tried again."),
-    "orphans": ("children.cancel_all", "All below an execution that has ended are asked for their end, or none is."),
+    "bury": ("children.bury", "It has ended with its reason, and all below it with it; or its lease ends and then so."),
     "slots": ("slots.admit", "Never more holders than slots; what is free is given at the next sweep."),
     "prune": ("retention.Pace.transaction", "An execution is there, or gone, or being deleted; never brought back."),
 }

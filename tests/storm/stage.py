@@ -66,11 +66,11 @@ def play(name: str, folder: Path, size: Size) -> str:
 
         django.setup()
         work: Any = import_module("tests.storm.work")
-        scenes: Any = import_module("tests.storm.scenes")
+        scenarios: Any = import_module("tests.storm.scenarios")
         work.register()
         work.effects, work.pace_s = stage.site.effects, size.pace_s
         wait(fork(lay_out, stage.site.words))
-        return str(getattr(scenes, name)(stage).as_json())
+        return str(getattr(scenarios, name)(stage).as_json())
 
 
 def begin_database(stage: Stage, servers: ExitStack) -> str:
