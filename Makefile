@@ -7,10 +7,10 @@ PY := .venv/bin/python
 $(shell test -x $(PY) || rm -f .venv/.ready .venv/.ready-dev .venv/.ready-ai)  # its Python was upgraded away: make it anew
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint setup ai bench screenshots
+.PHONY: help run test lint setup ai bench bench-peers screenshots
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  Settings come from the environment, for example: PORT=8001 make run"
 
@@ -34,6 +34,9 @@ ai: .venv/.ready-ai ## add what ai steps need to ask real models (the mock needs
 
 bench: .venv/.ready-dev ## measure, print a table, write var/bench.json
 	@exec $(PY) -m tests.benchmarks.bench $(ARGS)
+
+bench-peers: .venv/.ready-dev ## the same work by others beside ours, in var/peers; some: ARGS="huey dbos --rounds 2"
+	@exec $(PY) -m tests.benchmarks.bench_peers $(ARGS)
 
 screenshots: .venv/.ready-dev ## walk the README's five minutes in a browser and take the pictures of the docs
 	@mkdir -p docs/images

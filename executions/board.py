@@ -123,7 +123,8 @@ class Board:
         self._pages.add(page)
         self._bell.set()
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._keep(), name="board"), asyncio.create_task(self._hear())]
+            ear = live.hear(live.VIEWERS, self._heard)
+            self._tasks = [asyncio.create_task(self._keep(), name="board"), asyncio.create_task(ear)]
 
     def leave(self, page: Page) -> None:
         """The last one turns off the light."""
@@ -185,15 +186,9 @@ class Board:
     def _watched(self) -> set[Key]:
         return {key for page in self._pages for key in page.marks}
 
-    async def _hear(self) -> None:
-        while True:
-            try:
-                async for message in live.listen(live.VIEWERS):
-                    self._grew.update(message["executions"])
-                    self._bell.set()
-            except Exception as error:
-                log.warning("The viewers' bell is out of reach: %s", error)
-            await asyncio.sleep(HEARTBEAT_S)
+    def _heard(self, executions: Iterable[int]) -> None:
+        self._grew.update(executions)
+        self._bell.set()
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         """A thread and a connection of its own: nobody's page waits for a list."""

@@ -35,7 +35,7 @@ TRANSACTIONS = {
 
 #: name -> (module.function, what must hold)
 PLACES = {
-    "opening.made": ("claim._insert", "Inside “record”: an execution that its caller runs is not there yet."),
+    "opening.made": ("opening._insert", "Inside “record”: an execution that its caller runs is not there yet."),
     "record.noted": ("journal._write", "Inside “record”: entries without their waits and children are not there."),
     "fan_out.made": ("children.make", "Inside “record”: no child is there without the entry of its step."),
     "aftermath.followed": (

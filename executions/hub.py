@@ -1,7 +1,8 @@
 """The window's glass: one hub per event loop reads and renders each watched execution once, for all who watch it.
 
 A Window joins the bell before its first read, so there is no gap; it reads on from the last number that it has, so
-there is no doubt. A viewer takes the slice behind its own cursor. Bells may be lost: a slow heartbeat reads anyway.
+there is no doubt. A viewer takes the slice behind its own cursor. Bells may be lost, and from a worker in another
+process without Redis none comes: one cheap look for all windows stands in for them, and a slow heartbeat reads anyway.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db import connections
+from django.db.models import OuterRef, Subquery
 
 from executions import fragments, live
 from executions.models import ExecutionLog, Kind, WorkflowExecution
@@ -30,6 +32,7 @@ AT_ONCE = 500  # entries in one frame, and
 FRAME_LENGTH = 256 * 1024  # characters of them; the server refuses to send much more than that
 KEPT = 2_000  # rendered entries in memory, for viewers that lag a little
 HEARTBEAT_S = 2.0
+LOOK_S = 0.5
 FLUSH_S = 0.03
 BUSY_FLUSH_S = 0.2  # in a flood: fewer and larger frames, which a browser lays out once
 BUSY = 50  # entries in one read
@@ -56,6 +59,7 @@ class Window:
         self.pieces: fragments.Pieces = {}
         self.seq = 0
         self.is_gone = self.is_busy = False
+        self.read_at = -1e9  # by the loop's clock
         self._execution: WorkflowExecution | None = None
         self._graph, self._state = Graph([], []), State()
         self._kept: deque[tuple[int, str]] = deque(maxlen=KEPT)
@@ -116,6 +120,11 @@ class Window:
     def is_final(self) -> bool:
         return self._execution is not None and self._execution.is_final
 
+    @property
+    def shown(self) -> tuple[int, int]:
+        """(last number, nudges) as of the last read."""
+        return self.seq, self._execution.nudges if self._execution else 0
+
     def kept_since(self, after: int) -> Items | None:
         """The next entries behind a cursor, from memory; None where they must be read."""
         if after >= self.seq:
@@ -141,6 +150,13 @@ def fitting(items: Iterable[tuple[int, str]]) -> Items:
     return taken
 
 
+def last_shown(executions: list[int]) -> dict[int, tuple[int, int]]:
+    """(last number, nudges) of each, as of now: one query that seeks in an index, however long the journals are."""
+    entries = ExecutionLog.objects.filter(execution=OuterRef("pk")).order_by("-seq").values("seq")[:1]
+    rows = WorkflowExecution.objects.filter(pk__in=executions).order_by()
+    return {pk: (seq or 0, nudges) for pk, seq, nudges in rows.values_list("pk", Subquery(entries), "nudges")}
+
+
 class Hub:
     """All windows of one event loop, the thread that reads for them, and the ear for the viewers' bell."""
 
@@ -148,6 +164,7 @@ class Hub:
         self._windows: dict[int, Window] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ear: asyncio.Task[None] | None = None
+        self._eye: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "hub")
 
     async def join(self, execution_id: int, viewer: Callable[[], None]) -> Window:
@@ -156,7 +173,9 @@ class Hub:
         if window is None:
             window = self._windows[execution_id] = Window(execution_id)
             self._tasks[execution_id] = asyncio.create_task(self._keep(window), name=f"window {execution_id}")
-            self._ear = self._ear or asyncio.create_task(self._hear(), name="viewers' bell")
+            self._ear = self._ear or asyncio.create_task(live.hear(live.VIEWERS, self._heard), name="viewers' bell")
+            if self._eye is None or self._eye.done():
+                self._eye = asyncio.create_task(self._look(), name="hub's look")
         window.viewers.add(viewer)
         viewer()
         return window
@@ -168,8 +187,9 @@ class Hub:
             self._tasks.pop(window.execution_id).cancel()
 
     async def close(self) -> None:
-        for task in (*self._tasks.values(), *([self._ear] if self._ear else [])):
-            task.cancel()
+        for task in (*self._tasks.values(), self._ear, self._eye):
+            if task:
+                task.cancel()
         await self.in_thread(connections.close_all)
         self._thread.shutdown(wait=False)
 
@@ -190,6 +210,7 @@ class Hub:
 
     async def _read(self, window: Window) -> bool:
         try:
+            window.read_at = asyncio.get_running_loop().time()
             news = await self.in_thread(window.read)
             window.is_gone = news is None
             return news is None or window.take(news)
@@ -199,16 +220,20 @@ class Hub:
             await self.in_thread(connections.close_all)
             return False
 
-    async def _hear(self) -> None:
-        while True:
-            try:
-                async for message in live.listen(live.VIEWERS):
-                    for execution_id in message["executions"]:
-                        if execution_id in self._windows:
-                            self._windows[execution_id].bell.set()
-            except Exception as error:
-                log.warning("The viewers' bell is out of reach: %s", error)
-            await asyncio.sleep(HEARTBEAT_S)
+    def _heard(self, executions: Iterable[int]) -> None:
+        for execution_id in executions:
+            if execution_id in self._windows:
+                self._windows[execution_id].bell.set()
+
+    async def _look(self) -> None:
+        """While somebody watches: at what no bell has told of lately."""
+        while self._windows:
+            await asyncio.sleep(LOOK_S)
+            since = asyncio.get_running_loop().time() - LOOK_S
+            quiet = [key for key, window in self._windows.items() if window.read_at < since and not window.is_final]
+            with contextlib.suppress(Exception):  # the windows say what is wrong
+                now = await self.in_thread(last_shown, quiet) if quiet else {}
+                self._heard(key for key in now if key in self._windows and self._windows[key].shown != now[key])
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

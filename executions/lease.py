@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 
 NEW = ".new"
+LOOK_S = 1.0  # where no bell crosses, or one was lost, a cancel is heard after so long
 
 
 class OwnerFile:
@@ -79,10 +80,11 @@ def living_owners() -> list[str]:
 
 
 class LeaseKeeper:
-    """Calls `renew` every few seconds in a thread; `lost` when it could not for a whole lease."""
+    """Calls `renew` every few seconds in a thread, `look` about once a second; `lost` when it could not renew for a
+    whole lease."""
 
-    def __init__(self, renew: Callable[[], None], lost: Callable[[], None]) -> None:
-        self._renew, self._lost = renew, lost
+    def __init__(self, renew: Callable[[], None], look: Callable[[], None], lost: Callable[[], None]) -> None:
+        self._renew, self._look, self._lost = renew, look, lost
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -97,14 +99,19 @@ class LeaseKeeper:
         return self._thread.is_alive()
 
     def _keep(self) -> None:
-        renewed = monotonic()
-        while not self._stop.wait(settings.ENGINE["RENEW_SECONDS"]):
+        renewed = tried = monotonic()
+        while not self._stop.wait(min(LOOK_S, settings.ENGINE["RENEW_SECONDS"])):
+            is_due = monotonic() - tried >= settings.ENGINE["RENEW_SECONDS"]
             try:
-                self._renew()
-                renewed = monotonic()
+                if is_due:
+                    tried = monotonic()
+                    self._renew()
+                    renewed = monotonic()
+                else:
+                    self._look()
             except Exception as error:
                 connections.close_all()
-                log.warning("The leases could not be renewed: %s", error)
+                log.warning("The leases could not be %s: %s", "renewed" if is_due else "looked at", error)
                 if monotonic() - renewed > settings.ENGINE["LEASE_SECONDS"] - settings.ENGINE["RENEW_SECONDS"]:
                     self._lost()
         connections.close_all()

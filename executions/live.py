@@ -1,7 +1,7 @@
-"""Two bells and a window: the engines' bell, the viewers' bell, and the hub that reads and renders for all sockets.
+"""Two bells, the engines' and the viewers': rung after COMMIT, heard in every process that can be reached.
 
-A bell says only that something happened; the truth is in the rows, and a lost bell costs a moment, never an entry.
-Only the engine rings.
+A bell says only that something happened; the truth is in the rows, and a lost bell costs a moment, never an entry:
+engines look each second, pages twice a second. Only the engine rings.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
+from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -20,6 +22,10 @@ log = logging.getLogger(__name__)
 ENGINES = "engines"
 VIEWERS = "viewers"
 PATIENCE_S = 1.0  # for a channel layer that does not answer; it must not hold up whoever pressed Run
+RESPITE_S = 1.0  # one that has just failed is left alone for so long: others who ring do not wait for it too
+SILENCE_S = 60.0  # between two lines in the log about the same outage
+JOIN_S = 10.0  # Redis forgets its groups when it is flushed, and we those who have gone: who listens joins again
+LONGEST_PAUSE_S = 15.0  # between two tries to listen
 GAP_S = 0.05  # the first bell at once, then at most one per gap: one a flush, never one a row
 
 
@@ -34,12 +40,55 @@ def ring_viewers(*executions: int) -> None:
 
 
 async def ring(group: str, message: dict[str, Any]) -> None:
+    layer = get_channel_layer()
+    outage = _outages.setdefault(layer, Outage())
+    if outage.is_fresh:
+        return
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await get_channel_layer().group_send(group, message)
+            await layer.group_send(group, message)
+        outage.end()
     except Exception as error:
-        # Redis may be away or silent, a channel may be full: readers look for themselves every few seconds.
-        log.warning("A bell did not ring: %s", error)
+        outage.note(error)  # Redis may be away or silent: readers look for themselves
+
+
+class Outage:
+    """Of one channel layer, as those see it who ring."""
+
+    def __init__(self) -> None:
+        self._noted_at = self._told_at = -1e9
+
+    @property
+    def is_fresh(self) -> bool:
+        return monotonic() - self._noted_at < RESPITE_S
+
+    def note(self, error: Exception) -> None:
+        self._noted_at = monotonic()
+        if self._noted_at - self._told_at > SILENCE_S:
+            self._told_at = self._noted_at
+            log.warning("The bells do not ring (%s); everybody looks instead", str(error) or type(error).__name__)
+
+    def end(self) -> None:
+        if self._told_at > 0:
+            log.info("The bells ring again")
+        self._noted_at = self._told_at = -1e9
+
+
+_outages: WeakKeyDictionary[Any, Outage] = WeakKeyDictionary()
+
+
+async def hear(group: str, heard: Callable[[Iterable[int]], None]) -> None:
+    """For ever: tells which executions the bell is about. While it is out of reach, it tries again and again."""
+    pause = 1.0
+    while True:
+        try:
+            async for message in listen(group):
+                pause = 1.0
+                heard(message["executions"])
+        except Exception as error:
+            log.warning("The bell of the %s is out of reach: %s", group, error)
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE_S, pause * 2)
 
 
 async def listen(group: str) -> AsyncIterator[dict[str, Any]]:
@@ -48,12 +97,22 @@ async def listen(group: str) -> AsyncIterator[dict[str, Any]]:
     assert layer is not None
     channel = await layer.new_channel()
     await layer.group_add(group, channel)
+    staying = asyncio.create_task(_stay(layer, group, channel), name=f"{group}' bell")
     try:
         while True:
             yield await layer.receive(channel)
     finally:
+        staying.cancel()
         with contextlib.suppress(Exception):
-            await layer.group_discard(group, channel)
+            async with asyncio.timeout(PATIENCE_S):
+                await layer.group_discard(group, channel)
+
+
+async def _stay(layer: Any, group: str, channel: str) -> None:
+    while True:
+        await asyncio.sleep(JOIN_S)
+        with contextlib.suppress(Exception):  # receive() says the same
+            await layer.group_add(group, channel)
 
 
 class Bell:

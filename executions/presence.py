@@ -27,10 +27,12 @@ def leave(owner: str) -> None:
     WorkerPresence.objects.filter(owner=owner).update(seen_at=timezone.now(), left_at=timezone.now())
 
 
-def nobody_since() -> datetime | None:
-    """When the last worker was there, where none is now; None where one is, or where none ever was."""
+def is_anybody_there() -> bool:
     newest = WorkerPresence.objects.filter(left_at=None).order_by("-seen_at").first()
-    if newest and newest.seen_at > timezone.now() - GONE_AFTER:
-        return None
+    return newest is not None and newest.seen_at > timezone.now() - GONE_AFTER
+
+
+def last_seen() -> datetime | None:
+    """When the last worker was there; None where none ever was."""
     last = WorkerPresence.objects.order_by("-seen_at").first()
     return last.seen_at if last else None

@@ -21,6 +21,7 @@ from executions.plan import drawn_of
 from executions.planner import State, is_live
 from executions.tally import Tally
 from executions.timeline import Axis, Lane, axis, busiest, lane, lane_of_items
+from executions.why import SOON
 from workflows import steps
 from workflows.drawing import Box, Drawing, Link, draw
 from workflows.graph import EACH, Graph
@@ -203,9 +204,11 @@ def _status(execution: WorkflowExecution, state: State) -> str:
 
 
 def _takeover(execution: WorkflowExecution, now: datetime) -> datetime | None:
-    """When its lease ends, once its owner has missed to renew it: it may be gone, and nobody else has noticed yet."""
+    """When its lease ends, once its owner has missed to renew it: it may be gone, and nobody else has noticed yet.
+    Where that moment has passed and nobody is there to take over, why() says so."""
     since = settings.ENGINE["LEASE_SECONDS"] - 1.5 * settings.ENGINE["RENEW_SECONDS"]
-    return execution.due_at if execution.owner and execution.due_at < now + timedelta(seconds=since) else None
+    is_silent = now - SOON < execution.due_at < now + timedelta(seconds=since)
+    return execution.due_at if execution.owner and is_silent else None
 
 
 def _first_start(state: State) -> datetime | None:

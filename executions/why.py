@@ -36,8 +36,8 @@ def why(execution: WorkflowExecution, graph: Graph, state: State, counted: Talli
         return _paused(execution, graph, state)
     if execution.has_slot is False:
         return _slot(execution)
-    if not state.running and not execution.owner and execution.due_at < timezone.now() - SOON:
-        return _queue(execution)
+    if execution.due_at < timezone.now() - SOON and (execution.owner or not state.running):
+        return _nobody() if execution.owner else _nobody() or _queue(execution)
     if state.active and not state.running:
         return _waiting(execution, graph, state, tallies(execution, graph, state) if counted is None else counted)
     return ()
@@ -84,10 +84,17 @@ def _listed(numbers: list[int]) -> Sentence:
     return (*found, " and others") if len(numbers) > NAMED else tuple(found)
 
 
+def _nobody() -> Sentence:
+    """Empty where a worker is there: what is due will have its turn, what was lost is about to be taken over."""
+    if presence.is_anybody_there():
+        return ()
+    if since := presence.last_seen():
+        return ("No worker has been there since ", since, ". It goes on as soon as one is.")
+    return ("No worker has ever been there. It begins as soon as one is: start `manage.py worker`.",)
+
+
 def _queue(execution: WorkflowExecution) -> Sentence:
     """It is due, and nobody has taken it."""
-    if since := presence.nobody_since():
-        return ("No worker has been there since ", since, ". It goes on as soon as one is.")
     due = WorkflowExecution.objects.due(timezone.now()).filter(owner=None)
     urgent = due.filter(priority__gt=execution.priority)[: COUNTED + 1].count()
     if urgent:

@@ -31,6 +31,7 @@ from executions.run import Run
 from executions.sweep import LOOK_S, Sweep
 from workflows.blueprint import Blueprint
 from workflows.outgoing import client
+from workflows.words import count
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._bell, self._engines = Bell(VIEWERS, "journal.grew"), Bell(ENGINES, "engine.wake")
         self._missed: set[int] = set()
+        self._looked_at: set[int] = set()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sweep: Sweep | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -62,24 +64,28 @@ class Worker:
             self._sweep = Sweep(self, self._report_death)
             await self.journal.run(presence.show, self.owner)
 
-    async def stop(self, grace: float = 5.0) -> None:
-        """Takes nothing more; lets executions end within `grace` seconds, then hands them back for others."""
+    async def stop(self, grace: float = 5.0) -> int:
+        """Takes nothing more; lets executions end within `grace` seconds, then hands them back for others: how many."""
         if self._is_closed:
-            return
+            return 0
         if self._sweep:
             await self._sweep.stop()
         tasks = list(self._tasks.values())
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
+        late = sum(not task.done() for task in tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._sweep and not self.runs:  # a claim may have got through while we were told to stop
-            await self.journal.run(claim.hand_back, self.owner)
+            late += await self.journal.run(claim.hand_back, self.owner)
         if self._sweep:
             with contextlib.suppress(OperationalError, InterfaceError):
                 await self.journal.run(presence.leave, self.owner)
         await self.close()
+        if late:
+            log.info("%s handed back for others", count(late, "execution"))
+        return late
 
     async def close(self) -> None:
         """Gives back threads, connections and the file; the loop gets a new worker when it needs one."""
@@ -217,7 +223,7 @@ class Worker:
     def _keep_leases(self) -> None:
         if self._keeper is None and self.journal.is_own:
             self._file.lock()
-            self._keeper = LeaseKeeper(self._renew, partial(self._call_soon, self._lose_all))
+            self._keeper = LeaseKeeper(self._renew, self._look, partial(self._call_soon, self._lose_all))
             self._keeper.start()
         elif self._keeper and not self._keeper.is_alive and not self.died.done():
             self.died.set_exception(RuntimeError("The thread that renews the leases has died."))
@@ -232,6 +238,15 @@ class Worker:
         held = {execution_id: run.nudges for execution_id, run in list(self.runs.items())}
         if held:
             self._call_soon(self._compare, held, claim.renew(self.owner, held))
+
+    def _look(self) -> None:
+        """In the keeper's thread. No bell comes from another process without Redis, and any may be lost: what people
+        did is heard all the same. What began since the last look has seen it by itself."""
+        now = list(self.runs.items())
+        held = {execution_id: run.nudges for execution_id, run in now if execution_id in self._looked_at}
+        self._looked_at = {execution_id for execution_id, _ in now}
+        if held:
+            self._call_soon(self._compare, held, claim.nudges_of(self.owner, held))
 
     def _compare(self, held: dict[int, int], mine: dict[int, int]) -> None:
         """A bell may have been lost: what was nudged looks for itself, what is not ours any more finds that out."""

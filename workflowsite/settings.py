@@ -117,11 +117,12 @@ DATABASES |= database.opened_to_workflows(text("SQL_DATABASES"))
 SQL_DATABASES = [name for name in DATABASES if name != "default" or flag("SQL_DEFAULT")]
 SQL_WRITABLE = [name for name in words("SQL_WRITABLE") if name in SQL_DATABASES]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-GROUP_SECONDS = 365 * 24 * 60 * 60  # a listener that joined a day ago still wants to hear: the default would drop it
 REDIS_URL = text("REDIS_URL")  # carries the bells between processes; without it they ring inside this one
+GROUP_SECONDS = 60  # who listens joins anew every few seconds (live.JOIN_S), and who was killed is soon forgotten
 if REDIS_URL:
-    # No socket timeout: the layer itself blocks in Redis for longer than redis-py would wait.
-    hosts = [{"address": REDIS_URL, "socket_timeout": None}]
+    # The layer itself blocks in Redis for five seconds, which redis-py must outwait (its own limit, from version 8 on,
+    # is those five); but a Redis whose machine has vanished must not be waited for for ever.
+    hosts = [{"address": REDIS_URL, "socket_timeout": 15, "socket_connect_timeout": 5, "socket_keepalive": True}]
     layer = {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         "CONFIG": {"hosts": hosts, "group_expiry": GROUP_SECONDS},

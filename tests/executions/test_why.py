@@ -72,6 +72,23 @@ def test_where_no_worker_is_it_says_since_when() -> None:
     assert said(number) == f"No worker has been there since {seen:%Y-%m-%d %H:%M:%S} UTC. It goes on as soon as one is."
 
 
+def test_where_no_worker_ever_was_it_says_how_one_begins() -> None:
+    number = WorkflowEngine().submit(published(chain(node("a"))).pk)
+    old(number)
+    assert said(number).startswith("No worker has ever been there.")
+
+
+def test_what_a_dead_worker_ran_says_that_nobody_is_there_to_take_it_over() -> None:
+    seen = timezone.now() - timedelta(minutes=2)
+    WorkerPresence.objects.create(owner="gone", host="here", seen_at=seen)
+    number = WorkflowEngine().submit(published(chain(node("a"))).pk)
+    WorkflowExecution.objects.filter(pk=number).update(owner="gone", status="running")
+    old(number)
+    assert said(number) == f"No worker has been there since {seen:%Y-%m-%d %H:%M:%S} UTC. It goes on as soon as one is."
+    WorkerPresence.objects.create(owner="there", host="here")
+    assert said(number) == ""
+
+
 def test_behind_more_urgent_ones_it_says_how_many() -> None:
     WorkerPresence.objects.create(owner="there", host="here")
     number = WorkflowEngine().submit(published(chain(node("a"))).pk)

@@ -9,15 +9,15 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from workflows.errors import VaultError
 from workflows.secrets import key_check
 from workflowsite import restoring, snapshot
 from workflowsite.accounts.owner import first_owner
-from workflowsite.data_folder import PREPARING, FolderInUse, held
+from workflowsite.data_folder import PREPARING, FolderInUse, WorkersLive, held, without_workers
 from workflowsite.database import lay_out, needs_layout
+from workflowsite.schema import pending
 
 
 class Command(BaseCommand):
@@ -29,6 +29,8 @@ class Command(BaseCommand):
                 self.prepare()
         except FolderInUse as error:
             raise CommandError(str(error)) from None
+        except WorkersLive as error:
+            raise CommandError(f"The database must be changed, and cannot be now: {error}") from None
 
     def prepare(self) -> None:
         self.stdout.write(f"Data in {settings.DATA_DIR}")
@@ -50,12 +52,11 @@ class Command(BaseCommand):
         file = connection.settings_dict["NAME"]
         if connection.vendor == "sqlite" and needs_layout(file):
             lay_out(file)
-        plan = MigrationExecutor(connection)
-        steps = len(plan.migration_plan(plan.loader.graph.leaf_nodes()))
-        if steps:
-            self.copy_before(file)
-            self.stdout.write(f"Database: {steps} migrations")
-            call_command("migrate", verbosity=0, interactive=False)
+        if steps := pending():
+            with without_workers(settings.DATA_DIR):
+                self.copy_before(file)
+                self.stdout.write(f"Database: {steps} migrations")
+                call_command("migrate", verbosity=0, interactive=False)
 
     def copy_before(self, file: str) -> None:
         """A database with something in it is copied before it is changed: that is the way back."""

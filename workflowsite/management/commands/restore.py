@@ -17,7 +17,7 @@ from django.db.migrations.loader import MigrationLoader
 from executions.lease import living_owners
 from workflowsite import restoring, snapshot
 from workflowsite.archive import BadArchive
-from workflowsite.data_folder import FolderInUse, held
+from workflowsite.data_folder import FolderInUse, WorkersLive, held, without_workers
 
 
 class Command(BaseCommand):
@@ -29,8 +29,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
-            with held(settings.DATA_DIR, "being restored"):
+            with held(settings.DATA_DIR, "being restored"), without_workers(settings.DATA_DIR):
                 self.restore(file)
+        except WorkersLive as error:
+            raise CommandError(str(error)) from None
         except FolderInUse as error:
             raise CommandError(f"{error}: stop it first, then restore.") from None
         except OSError as error:

@@ -3,28 +3,21 @@
 Exits 0 when it was asked to stop and 1 when something failed, with the reason as the last line.
 """
 
-import logging
-import os
-import resource
-import sys
 from argparse import ArgumentParser
-from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from channels.routing import get_default_application
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
 
 from executions.worker import current_worker
 from workflows.errors import VaultError
 from workflows.secrets import key_check
 from workflowsite.accounts.owner import first_owner
 from workflowsite.data_folder import FolderInUse, FolderLock, held
+from workflowsite.process import allow_many_files, leave
 from workflowsite.server import WebServer
-from workflowsite.shift import Shift
-
-MOST_FILES = 65_536
+from workflowsite.shift import SiteShift
 
 
 class Command(BaseCommand):
@@ -44,9 +37,9 @@ class Command(BaseCommand):
             with held(settings.DATA_DIR, "") as lock:
                 key_check.make_ready()
                 server = WebServer(get_default_application(), host, port)
-                shift = Shift(server, None if no_engine else current_worker, grace, self.opening(lock, server))
+                shift = SiteShift(server, None if no_engine else current_worker, grace, self.opening(lock, server))
                 shift.work()
-                self.leave(shift.failure)
+                leave(self, shift.failure)
         except FolderInUse as error:
             raise CommandError(str(error)) from None
         except VaultError as error:
@@ -67,22 +60,3 @@ class Command(BaseCommand):
             self.stdout.write("\nTo come in and set your password, open this link. It works once, for 24 hours:\n")
             self.stdout.write(f"  {address}{link}\n")
         self.stdout.flush()
-
-    def leave(self, failure: str | None) -> NoReturn:
-        """Without waiting for threads: one that hangs in a step cannot be stopped, and the journal knows of it."""
-        connections.close_all()
-        if failure is not None:
-            self.stderr.write(failure)
-        logging.shutdown()
-        for stream in (self.stdout, self.stderr, sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(0 if failure is None else 1)
-
-
-def allow_many_files() -> None:
-    """As many as the system lets this user open: each socket is one, and 1,000 steps may call somebody at once."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # macOS has a limit of its own, which nothing tells
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
