@@ -13,12 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tests.storm.cluster import NotHere
+from tests.storm.cluster import Cluster, NotHere
 from tests.storm.stage import SKIPPED, Size
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -33,6 +34,7 @@ SIZES = {
     "clock": Size(1_000, kills=20, faults=150),
     "redis": Size(1_000, kills=20, faults=12, on="postgresql"),
 }
+POINTS = {"points": "sqlite", "points-postgresql": "postgresql"}
 COLUMNS = {
     "scenario": "scenario",
     "database": "database",
@@ -54,18 +56,26 @@ COLUMNS = {
 def main(argv: Sequence[str]) -> int:
     options = _options(argv)
     told = {name: value for name, value in vars(options).items() if name in _NAMES and value is not None}
-    verdicts = []
-    for name in options.names or SIZES:
-        try:
-            verdicts.append(storm(name, replace(SIZES[name], **told), options.keep))
-            print(table(verdicts[-1:]), flush=True)
-        except NotHere as why:
-            print(f"{name}: not played. {why}", flush=True)
+    names = options.names or [*SIZES, *POINTS]
+    verdicts = list(storms([(name, replace(SIZES[name], **told)) for name in names if name in SIZES], options.keep))
     print(table(verdicts))
     for verdict in verdicts:
         for sentence in (*verdict["notes"], *verdict["violations"]):
-            print(f"{verdict['scenario']}: {sentence}")
-    return int(any(is_red(verdict) for verdict in verdicts))
+            print(f"{verdict['scenario']}: {sentence}", flush=True)
+    are_points_red = [points(name) for name in names if name in POINTS]
+    return int(any(is_red(verdict) for verdict in verdicts) or any(are_points_red))
+
+
+def storms(scenarios: Sequence[tuple[str, Size]], keep: bool) -> Iterator[dict[str, Any]]:
+    """One after another; each says at once how it ended."""
+    for name, size in scenarios:
+        try:
+            verdict = storm(name, size, keep)
+        except NotHere as why:
+            print(f"{name}: not played. {why}", flush=True)
+        else:
+            print(f"{name}: {'RED' if is_red(verdict) else 'all is well'}", flush=True)
+            yield verdict
 
 
 def storm(name: str, size: Size, keep: bool = False, patience_s: float | None = None) -> dict[str, Any]:
@@ -88,6 +98,35 @@ def storm(name: str, size: Size, keep: bool = False, patience_s: float | None = 
     else:
         shutil.rmtree(folder)
     return verdict
+
+
+def points(name: str) -> bool:
+    """Each crash point is killed twenty times: see points.py, which prints a table of its own. True where it is red."""
+    command = [sys.executable, "-m", "tests.storm.points", "--times", "20"]
+    with tempfile.TemporaryDirectory(prefix="storm-points-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        try:
+            with database(folder, POINTS[name]) as url:
+                done = subprocess.run([*command, *(["--database", url] if url else [])], cwd=ROOT, check=False)
+        except NotHere as why:
+            print(f"{name}: not played. {why}", flush=True)
+            return False
+    return done.returncode != 0
+
+
+@contextmanager
+def database(folder: Path, on: str) -> Iterator[str]:
+    """Its URL; empty for a file."""
+    if on != "postgresql":
+        yield ""
+        return
+    cluster = Cluster(folder)
+    cluster.start()
+    try:
+        yield cluster.url
+    finally:
+        cluster.stop()
 
 
 def is_red(verdict: dict[str, Any]) -> bool:
@@ -127,9 +166,11 @@ _NAMES = {field.name for field in fields(Size)}
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.storm", description="Scenarios: " + ", ".join(SIZES))
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.storm", description="Scenarios: " + ", ".join((*SIZES, *POINTS))
+    )
     parser.add_argument(
-        "names", nargs="*", choices=[*SIZES, []], metavar="NAME", help="scenarios; all, where none is named"
+        "names", nargs="*", choices=[*SIZES, *POINTS, []], metavar="NAME", help="scenarios; all, where none is named"
     )
     for name in ("executions", "kills", "faults", "workers", "limit"):
         parser.add_argument(f"--{name}", type=int)
