@@ -27,7 +27,7 @@ SIZES = {
     "sqlite": Size(10_000, kills=640, pace_s=0.1),
     "postgresql": Size(10_000, kills=2_100, faults=105, workers=8, limit=2, pace_s=0.15, on="postgresql"),
     "pause": Size(1_000, faults=60, limit=8, pace_s=0.2),
-    "lease": Size(1_000, kills=20, most_repeated=100),
+    "lease": Size(1_000, kills=20, limit=8, most_repeated=100),
     "term": Size(1_000, faults=60, pace_s=0.5),
     "disk": Size(1_000, kills=20, faults=8),
     "commit": Size(1_000, faults=300, on="postgresql"),
@@ -85,19 +85,27 @@ def storm(name: str, size: Size, keep: bool = False, patience_s: float | None = 
     command = [sys.executable, "-m", "tests.storm.stage", name, str(folder), json.dumps(asdict(size))]
     if name == "disk":
         command = [*_on_a_small_disk(folder / "data"), *command]
-    done = subprocess.run(
-        command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, text=True, timeout=patience_s, check=False
-    )
-    if done.returncode == SKIPPED:
-        raise NotHere(done.stdout.strip())
-    if done.returncode:
-        raise RuntimeError(f"{name} ended with {done.returncode}; what is left of it is in {folder}")
-    verdict: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    code, told = _played(command, patience_s)
+    if code == SKIPPED:
+        raise NotHere(told.strip())
+    if code:
+        raise RuntimeError(f"{name} ended with {code}; what is left of it is in {folder}")
+    verdict: dict[str, Any] = json.loads(told.splitlines()[-1])
     if keep or is_red(verdict):
         verdict["notes"].append(f"what is left of it is in {folder}")
     else:
         shutil.rmtree(folder)
     return verdict
+
+
+def _played(command: Sequence[str], patience_s: float | None) -> tuple[int, str]:
+    with subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, text=True) as stage:
+        try:
+            told, _ = stage.communicate(timeout=patience_s)
+        except BaseException:
+            stage.terminate()
+            raise
+    return stage.returncode, told
 
 
 def points(name: str) -> bool:

@@ -96,7 +96,7 @@ def fork(work: Callable[[], object], words: Path) -> int:
     if pid:
         return pid
     try:
-        _end_with(parent)
+        end_with(parent, signal.SIGKILL)
         handle = os.open(words, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
@@ -107,10 +107,10 @@ def fork(work: Callable[[], object], words: Path) -> int:
         os._exit(1)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int, number: int) -> None:
     """Where the storm itself is ended, nothing of it stays."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(END_WITH_PARENT, number)
     if os.getppid() != parent:
         os._exit(1)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 from tests.storm.bells import Bells
 from tests.storm.cluster import Cluster, NotHere
-from tests.storm.crew import fork, wait
+from tests.storm.crew import end_with, fork, wait
 from tests.storm.proxy import Proxy
 from tests.storm.site import Site
 
@@ -108,6 +109,8 @@ def lay_out() -> None:
 
 
 def main(name: str, folder: str, options: str) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # in good order: servers are stopped
+    end_with(os.getppid(), signal.SIGTERM)
     try:
         print(play(name, Path(folder), Size(**json.loads(options))))
     except NotHere as why:
