@@ -7,7 +7,7 @@ PY := .venv/bin/python
 $(shell test -x $(PY) || rm -f .venv/.ready .venv/.ready-dev .venv/.ready-ai)  # its Python was upgraded away: make it anew
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint setup ai bench bench-peers soak screenshots
+.PHONY: help run test lint setup ai bench bench-peers soak storm screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ soak: .venv/.ready-dev ## 20 minutes of mixed work (MINUTES), and whether memory
 
 bench-peers: .venv/.ready-dev ## the same work by others beside ours, in var/peers; some: ARGS="huey dbos --rounds 2"
 	@exec $(PY) -m tests.benchmarks.bench_peers $(ARGS)
+
+storm: .venv/.ready-dev ## kill workers and databases by the thousand and count what is lost; a part: make storm ARGS="sqlite --kills 60"
+	@exec $(PY) -m tests.storm $(ARGS)
 
 screenshots: .venv/.ready-dev ## walk the README's five minutes in a browser and take the pictures of the docs
 	@mkdir -p docs/images
