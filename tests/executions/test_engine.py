@@ -476,7 +476,7 @@ async def test_lines_come_before_the_failure_that_they_explain() -> None:
 async def test_anything_can_be_logged(what: str, kept: str) -> None:
     result = await bounded(run(chain(node("a", "test_say", what=what), node("b", "test_thread_say", what=what))))
     assert await lines(result.execution_id) == [kept, kept]
-    levels = {entry.data["level"] for entry in await entries(result.execution_id) if entry.kind == "logged"}
+    levels = {entry.data.get("level", "info") for entry in await entries(result.execution_id) if entry.kind == "logged"}
     assert levels <= {"debug", "info", "warning", "error"}
 
 
