@@ -7,10 +7,10 @@ PY := .venv/bin/python
 $(shell test -x $(PY) || rm -f .venv/.ready .venv/.ready-dev .venv/.ready-ai)  # its Python was upgraded away: make it anew
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint setup ai bench screenshots
+.PHONY: help run test lint setup ai bench bench-peers soak storm screenshots
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  Settings come from the environment, for example: PORT=8001 make run"
 
@@ -34,6 +34,15 @@ ai: .venv/.ready-ai ## add what ai steps need to ask real models (the mock needs
 
 bench: .venv/.ready-dev ## measure, print a table, write var/bench.json
 	@exec $(PY) -m tests.benchmarks.bench $(ARGS)
+
+soak: .venv/.ready-dev ## 20 minutes of mixed work (MINUTES), and whether memory, files or the database grow
+	@exec $(PY) -m tests.benchmarks.soak $(ARGS)
+
+bench-peers: .venv/.ready-dev ## the same work by others beside ours, in var/peers; some: ARGS="huey dbos --rounds 2"
+	@exec $(PY) -m tests.benchmarks.bench_peers $(ARGS)
+
+storm: .venv/.ready-dev ## kill workers and databases by the thousand and count what is lost; a part: make storm ARGS="sqlite --kills 60"
+	@exec $(PY) -m tests.storm $(ARGS)
 
 screenshots: .venv/.ready-dev ## walk the README's five minutes in a browser and take the pictures of the docs
 	@mkdir -p docs/images

@@ -240,10 +240,17 @@ def below(executions: Collection[int]) -> set[int]:
     return set(WorkflowExecution.objects.live().filter(root__in=roots).values_list("pk", flat=True))
 
 
-def cancel_all(execution_id: int) -> None:
-    """As cancel(), for an execution that has ended, in a transaction of its own."""
-    with committing("orphans"):
-        cancel(execution_id)
+def bury(execution_id: int, fence: int, error: Exception) -> set[int]:
+    """The engine could not go on with it: it ends, if it is still held under this fence, and all that lives below it is
+    asked for its end in the same moment, since nobody would come back for that. Gives those whom somebody holds."""
+    with committing("bury"):
+        family_of(execution_id)
+        execution = WorkflowExecution.objects.live().filter(pk=execution_id, fence=fence).first()
+        if execution is None:
+            return set()
+        held = cancel(execution_id)
+        ending.give_up(execution, error)
+        return held
 
 
 def cancel(execution_id: int, nodes: Sequence[str] | None = None, by: Any = None) -> set[int]:

@@ -18,20 +18,17 @@ from django.db.models.functions import Cast, Length
 from django.utils import timezone
 
 from executions import children
-from executions.aftermath import record
-from executions.blobs import NotReadable, is_small, weight
+from executions.blobs import NotReadable, weight
 from executions.crashpoints import committing, reach
-from executions.entry import INSERT, Entry, TimeForm, as_json, time_form
+from executions.entry import Entry, time_form
 from executions.family import Family, Survey
 from executions.large import filled, input_of
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
-from executions.models.execution import ExecutionQuerySet
-from executions.slots import is_limited, key_of
+from executions.models.execution import CHILD, ROOT, ExecutionQuerySet
 from executions.workshop import LINE_LENGTH
 from workflows.blueprint import Blueprint, blueprint_of
-from workflows.errors import DefinitionError, InputError, StepstreamError, WorkflowExecutionError
+from workflows.errors import StepstreamError
 from workflows.graph import Graph
-from workflows.models import Workflow
 from workflows.models.workflow import Priority
 
 ROOTS, CHILDREN = "AND priority = %s AND parent_id IS NULL", "AND priority = %s AND parent_id IS NOT NULL"
@@ -59,6 +56,7 @@ class Held:
     time_zone: str = ""
     workflow_id: int = 0
     root_id: int = 0  # itself, where nobody called it
+    has_begun: bool = False  # the steps that its entries start are ours to run, and not lost by somebody else
 
     @property
     def graph(self) -> Graph:
@@ -83,30 +81,6 @@ class Look:
     pause_reason: str = ""
     over: list[ExecutionWait] = field(default_factory=list)
     surveys: dict[str, Survey] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A new execution that has to wait for a slot, and so is nobody's yet."""
-
-    execution_id: int
-
-
-@dataclass(slots=True)
-class Opening:
-    """A new execution that its creator will run at once. `tries` and `result`: as a Unit of the journal has them."""
-
-    workflow_id: int
-    given: dict[str, Any]
-    owner: str
-    by: Any = None
-    at: datetime = field(default_factory=timezone.now)
-    tries: int = 0
-    result: Any = None
-
-    def queued(self) -> Entry:
-        """The first entry of its journal."""
-        return Entry(Kind.QUEUED, data={"by": self.by.get_username() if self.by else None}, at=self.at, seq=1)
 
 
 def now() -> datetime:
@@ -220,105 +194,6 @@ def _logged(execution_id: int, lines: int) -> int:
     return int(total or 0)
 
 
-Refused = WorkflowExecutionError | InputError
-
-
-def open_all(openings: Sequence[Opening]) -> list[Held | Queued | Refused]:
-    """Creates the executions, claimed from birth. One query for their workflows, one insert a table."""
-    if not openings:
-        return []
-    workflows = Workflow.objects.runnable().select_related("published").in_bulk({item.workflow_id for item in openings})
-    results: list[Held | Queued | Refused] = [_opened(item, workflows.get(item.workflow_id)) for item in openings]
-    for place, (item, held) in enumerate(zip(openings, results, strict=True)):
-        if not isinstance(held, Held):
-            continue
-        if is_limited(workflow := workflows[item.workflow_id]) or not is_small(held.given):
-            results[place] = _queued(item, held, workflow)
-    made = [(item, held) for item, held in zip(openings, results, strict=True) if isinstance(held, Held)]
-    missing = [(item, held) for item, held in made if item.tries <= 1 or not _is_there(item, held)]
-    if missing:
-        _insert(missing, workflows)
-    return results
-
-
-def _queued(item: Opening, held: Held, workflow: Workflow) -> Queued:
-    """Who has to wait for a slot, or brings much, begins as any that was submitted."""
-    found = WorkflowExecution.objects.filter(
-        workflow=workflow, created_at=item.at, slot_key=key_of(workflow, held.given)
-    )
-    if item.tries > 1 and (known := found.values_list("pk", flat=True).first()):
-        return Queued(known)
-    row = WorkflowExecution(workflow=workflow, version=workflow.published, input_data=held.given, started_by=item.by)
-    row.created_at, row.steps_total = item.at, len(held.graph.nodes)
-    record(row)
-    return Queued(row.pk)
-
-
-def _is_there(item: Opening, held: Held) -> bool:
-    """An earlier try whose COMMIT got through though its answer did not: this owner made it in this microsecond."""
-    rows = WorkflowExecution.objects.owned_by(item.owner).filter(workflow=item.workflow_id, created_at=item.at)
-    held.execution_id = held.root_id = rows.values_list("pk", flat=True).first() or 0
-    return held.execution_id > 0
-
-
-def _opened(item: Opening, workflow: Workflow | None) -> Held | Refused:
-    if workflow is None or workflow.published is None:
-        return WorkflowExecutionError(f"Workflow {item.workflow_id} not found or inactive.")
-    blueprint = blueprint_of(workflow.published, workflow.max_parallel)
-    if isinstance(blueprint, DefinitionError):
-        return WorkflowExecutionError(f"Workflow {item.workflow_id} cannot be executed: {blueprint.message}")
-    try:
-        given = blueprint.checked(item.given)
-    except InputError as error:
-        return error
-    held = Held(0, 1, 0, given, blueprint, [item.queued()], 1, weight(given))
-    held.time_limit_s, held.time_zone, held.workflow_id = workflow.time_limit_s, workflow.time_zone, workflow.pk
-    return held
-
-
-def _insert(made: list[tuple[Opening, Held]], workflows: dict[int, Workflow]) -> None:
-    """The rows come back in the order of VALUES: both databases do that, and Django's bulk_create relies on it too."""
-    as_time = time_form()
-    values = [_values(item, held, workflows[item.workflow_id], as_time) for item, held in made]
-    one = f"({', '.join(['%s'] * len(NEW_ROW))})"
-    with connection.cursor() as cursor:
-        sql = f"INSERT INTO {TABLE} ({', '.join(NEW_ROW)}) VALUES {', '.join([one] * len(values))} RETURNING id"
-        cursor.execute(sql, [value for row in values for value in row])
-        for (_, held), (execution_id,) in zip(made, cursor.fetchall(), strict=True):
-            held.execution_id = held.root_id = execution_id
-        cursor.executemany(INSERT, [item.queued().row(held.execution_id, as_time) for item, held in made])
-    reach("opening.made")
-
-
-NEW_ROW = [
-    "workflow_id",
-    "version_id",
-    "status",
-    "input_data",
-    "steps_done",
-    "steps_total",
-    "error_message",
-    "created_at",
-    "started_at",
-    "started_by_id",
-    "due_at",
-    "owner",
-    "fence",
-    "nudges",
-    "priority",
-    "pause_before",
-    "depth",
-    "slot_key",
-]
-
-
-def _values(item: Opening, held: Held, workflow: Workflow, as_time: TimeForm) -> tuple[Any, ...]:
-    at, by = as_time(item.at), item.by.pk if item.by else None
-    total = len(held.graph.nodes)
-    row = (workflow.pk, workflow.published_id, "running", as_json(held.given), 0, total, "", at, at)
-    return (*row, by, as_time(lease_end()), item.owner, held.fence, held.nudges, workflow.priority, "[]", 0, "")
-
-
 def look(execution_id: int, fence: int, families: Sequence[Family] = ()) -> Look | None:
     """What others did meanwhile; None where the execution is no longer ours."""
     rows = WorkflowExecution.objects.filter(pk=execution_id, fence=fence)
@@ -369,9 +244,9 @@ def hand_back(owner: str, *executions: int) -> int:
 def release_dead(owners: Iterable[str]) -> int:
     """Makes what dead owners held due at once; the number of executions."""
     now = timezone.now()
-    lost = WorkflowExecution.objects.live().filter(owner__in=list(owners), due_at__gt=now)
-    with committing("takeover"):
-        return _held_and_updated(lost, due_at=now)
+    lost = WorkflowExecution.objects.live().filter(owner__in=list(owners), due_at__gt=now, priority__in=PRIORITIES)
+    with committing("takeover"):  # each kind by its own index: SQLite would read the whole table for both together
+        return sum(_held_and_updated(lost.filter(kind), due_at=now) for kind in (ROOT, CHILD))
 
 
 def _held_and_updated(rows: ExecutionQuerySet, **changes: Any) -> int:

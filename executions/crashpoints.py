@@ -23,20 +23,31 @@ TRANSACTIONS = {
     "takeover": ("claim.release_dead", "What dead owners held is due; an owner that is still told of is asked again."),
     "record": ("journal.write", "Entries, row, waits and children of a unit are all there, or none is."),
     "own_writes": ("journal._commit_of_step", "A step's own rows are there exactly where the record of its end is."),
-    "cancel": ("engine.cancel", "The request is there for the execution and all below it, or for none of them."),
-    "pause": ("engine._set_paused", "The pause is there for the execution and all below it, or for none of them."),
-    "breakpoints": ("engine.pause_before", "The list of steps is the old one or the new one."),
-    "answer": ("engine.answer_wait", "An answer that was acknowledged is there with its nudge; one answer counts."),
-    "repair": ("engine.repair", "The execution has failed as before, or is due with the entry that says why."),
-    "bury": ("ending.bury", "The execution has ended with its reason, or its lease ends and it is tried again."),
-    "orphans": ("children.cancel_all", "All below an execution that has ended are asked for their end, or none is."),
+    "cancel": (
+        "engine.WorkflowEngine.cancel",
+        "The request is there for the execution and all below it, or for none of them.",
+    ),
+    "pause": (
+        "engine.WorkflowEngine._set_paused",
+        "The pause is there for the execution and all below it, or for none of them.",
+    ),
+    "breakpoints": ("engine.WorkflowEngine.pause_before", "The list of steps is the old one or the new one."),
+    "answer": (
+        "engine.WorkflowEngine.answer_wait",
+        "An answer that was acknowledged is there with its nudge; one answer counts.",
+    ),
+    "repair": (
+        "engine.WorkflowEngine.repair",
+        "The execution has failed as before, or is due with the entry that says why.",
+    ),
+    "bury": ("children.bury", "It has ended with its reason, and all below it with it; or its lease ends and then so."),
     "slots": ("slots.admit", "Never more holders than slots; what is free is given at the next sweep."),
     "prune": ("retention.Pace.transaction", "An execution is there, or gone, or being deleted; never brought back."),
 }
 
 #: name -> (module.function, what must hold)
 PLACES = {
-    "opening.made": ("claim._insert", "Inside “record”: an execution that its caller runs is not there yet."),
+    "opening.made": ("opening._insert", "Inside “record”: an execution that its caller runs is not there yet."),
     "record.noted": ("journal._write", "Inside “record”: entries without their waits and children are not there."),
     "fan_out.made": ("children.make", "Inside “record”: no child is there without the entry of its step."),
     "aftermath.followed": (

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, Max, Q
+from django.db.models import F, Max
 from django.utils import timezone
 
 from executions.aftermath import follow
-from executions.crashpoints import committing
 from executions.models import ExecutionLog, ExecutionStatus, Kind, WorkflowExecution
 from executions.models.execution import CANCELLED_BY_USER
 from executions.planner import fold
@@ -24,21 +23,15 @@ def cancel_unowned(execution: WorkflowExecution, by: Any = None) -> None:
     _end(execution, [asked], ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER)
 
 
-def bury(execution_id: int, fence: int, error: Exception) -> None:
-    """The engine could not go on with it: failed, with the reason, if it is still held under this fence."""
-    with committing("bury"):
-        rows = WorkflowExecution.objects.filter(Q(pk=execution_id) | Q(children=execution_id))  # its parent first
-        held = {row.pk: row for row in rows.order_by("pk").select_for_update(no_key=True, of=("self",))}
-        execution = held.get(execution_id)
-        if execution is None or execution.is_final or execution.fence != fence:
-            return
-        if execution.cancel_requested_at:
-            _end(execution, [], ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER)
-            return
-        message = clean_text(f"The engine could not go on: {error}")[:2000]
-        shape: dict[str, Any] = {"type": type(error).__name__, "message": message, "traceback": "", "details": {}}
-        shape |= dict.fromkeys(("node", "step_name", "attempt"))
-        _end(execution, [], ExecutionStatus.FAILED, error=shape, error_message=message)
+def give_up(execution: WorkflowExecution, error: Exception) -> None:
+    """In the transaction of children.bury(): failed, with the reason; cancelled, where that was asked for."""
+    if execution.cancel_requested_at:
+        _end(execution, [], ExecutionStatus.CANCELLED, error_message=CANCELLED_BY_USER)
+        return
+    message = clean_text(f"The engine could not go on: {error}")[:2000]
+    shape: dict[str, Any] = {"type": type(error).__name__, "message": message, "traceback": "", "details": {}}
+    shape |= dict.fromkeys(("node", "step_name", "attempt"))
+    _end(execution, [], ExecutionStatus.FAILED, error=shape, error_message=message)
 
 
 def _end(execution: WorkflowExecution, entries: list[ExecutionLog], status: str, **changes: Any) -> None:

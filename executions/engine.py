@@ -18,10 +18,11 @@ from django.db.models import Q
 
 from executions import blobs, children, claim, ending, large, live, slots, story
 from executions.aftermath import record
-from executions.claim import Held, Opening, Queued
+from executions.claim import Held
 from executions.crashpoints import committing
 from executions.large import input_of, output_of
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, Kind, WorkflowExecution
+from executions.opening import Opening, Queued
 from executions.planner import State, fold
 from executions.repair import Repair
 from executions.repair import repair as repaired

@@ -17,18 +17,18 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, connections
-from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 from django.utils import timezone
 
-from executions import budget, children
+from executions import budget, children, statements
 from executions.aftermath import follow
-from executions.claim import Held, Opening, Queued, Refused, open_all
+from executions.claim import Held
 from executions.crashpoints import committing, reach
-from executions.entry import INSERT, Entry, as_json, time_form
+from executions.entry import Entry
 from executions.family import Order
 from executions.models import ExecutionLog, ExecutionWait, StepUsage, WorkflowExecution
 from executions.models.wait import audience_of
+from executions.opening import Opening, Queued, Refused, open_all
 from workflows.errors import StepstreamError
 
 log = logging.getLogger(__name__)
@@ -250,8 +250,10 @@ def _write(units: Sequence[Unit]) -> list[bool | OwnershipLost | NotCommitted]:
     refused = {id(unit): error for unit in mine if unit.commit and (error := _commit_of_step(unit.commit))}
     mine = [unit for unit in mine if id(unit) not in refused]
     with connection.cursor() as cursor:
-        closed = {id(unit) for unit in mine if unit.closing and _close_row(cursor, unit.execution_id, unit.closing)}
-        _insert_entries(cursor, mine, closed)
+        left = statements.close(cursor, [(unit.execution_id, unit.closing) for unit in mine if unit.closing])
+        closed = {id(unit) for unit in mine if unit.closing and unit.execution_id in left}
+        noted = ((unit.execution_id, entry) for unit in mine for entry in _entries(unit, id(unit) in closed))
+        statements.insert_entries(cursor, noted)
     reach("record.noted")
     _write_waits(mine)
     _write_others(mine, closed)
@@ -287,49 +289,8 @@ def held_fences(units: Sequence[Unit]) -> dict[int, int]:
     touched = {unit.execution_id for unit in units} | {unit.parent_id for unit in units if unit.parent_id}
     if bereft := [unit.execution_id for unit in units if unit.orphaned]:
         touched |= children.below(bereft)
-    rows = WorkflowExecution.objects.filter(pk__in=touched).order_by("pk")
-    return dict(rows.select_for_update(no_key=True).values_list("pk", "fence"))
-
-
-TABLE = WorkflowExecution._meta.db_table
-CLOSE_ROW = (
-    f"UPDATE {TABLE} SET status = %s, owner = NULL, due_at = %s, steps_done = %s, steps_total = %s, output_data = %s, "
-    "output_blobs = %s, error = %s, error_message = %s, completed_at = %s WHERE id = %s"
-)
-UNLESS_CANCELLED = " AND cancel_requested_at IS NULL"
-UNLESS_NUDGED = " AND nudges = %s"
-
-
-def _close_row(cursor: CursorWrapper, execution_id: int, closing: Closing) -> bool:
-    sql, guards = CLOSE_ROW, []
-    if not closing.whatever:
-        sql += UNLESS_CANCELLED
-    if closing.nudges is not None:
-        sql, guards = sql + UNLESS_NUDGED, [closing.nudges]
-    cursor.execute(sql, [*_row_values(closing), execution_id, *guards])
-    return bool(cursor.rowcount == 1)
-
-
-def _row_values(closing: Closing) -> list[Any]:
-    as_time = time_form()
-    return [
-        closing.status,
-        as_time(closing.due_at),
-        closing.steps_done,
-        closing.steps_total,
-        as_json(closing.output),
-        as_json(closing.output_blobs),
-        as_json(closing.error),
-        closing.error_message,
-        as_time(closing.completed_at),
-    ]
-
-
-def _insert_entries(cursor: CursorWrapper, units: Sequence[Unit], closed: set[int]) -> None:
-    entries = ((unit.execution_id, entry) for unit in units for entry in _entries(unit, id(unit) in closed))
-    as_time = time_form()
-    if rows := [entry.row(execution_id, as_time) for execution_id, entry in entries]:
-        cursor.executemany(INSERT, rows)
+    with connection.cursor() as cursor:
+        return statements.fences(cursor, touched)
 
 
 def _entries(unit: Unit, closed: bool) -> list[Entry]:

@@ -25,13 +25,14 @@ from workflows.policy import Policy
 from workflows.steps.base import Call, Done, Each, Pause, Usage, Wait
 from workflows.values import clean, clean_text
 
+UNKNOWN = object()
 MOST_MS = 2**31 - 1  # what the journal's column holds: a wait of 25 days and longer has taken so long
 TRACE_LENGTH = 20_000  # characters, its end
 MOST_TOKENS = 2**40  # of one attempt: their sum, over a million of them, is a number that both databases have
 MOST_DOLLARS, MODEL_LENGTH = 1e12, 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Setting:
     """What is needed to read an outcome: the step, what it saw, its ways out, and what follows where it failed."""
 
@@ -119,8 +120,8 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
     incoming, handles, is_stopping = setting.incoming, setting.handles, setting.is_stopping
     match ended.outcome:
         case Done(output=Mapping() as output, handle=handle, usage=usage, instead=instead) if handle in handles:
-            data = with_usage(pack(incoming, clean(dict(output)), handle, instead), usage)
-            return Entry(Kind.COMPLETED, *told, data, ended.took_ms)
+            data = with_usage(pack(incoming, _cleaned(output, incoming), handle, instead), usage)
+            return Entry(Kind.COMPLETED, *told, data, ended.took_ms, ended.at)
         case Kept(data=data, added=added, handle=handle) if handle in handles:
             return Entry(Kind.COMPLETED, *told, data, ended.took_ms, added=added)
         case Pause(reason=reason):
@@ -142,6 +143,14 @@ def _entry_for(ended: Ended, setting: Setting) -> Entry:
             text = "A step must answer with Done(an object, one of its handles), Wait, Each or Call, not "
             text += f"{other!r:.200}."
             return _failed(TypeError(text), ended, setting)
+
+
+def _cleaned(output: Mapping[str, Any], incoming: Data) -> Data:
+    """As clean(). What came along an edge, and goes on as it is, has been cleaned before."""
+    return {
+        clean_text(str(key)): value if incoming.get(key, UNKNOWN) is value else clean(value, 1)
+        for key, value in output.items()
+    }
 
 
 def _waited(outcome: Wait | Each | Call, mask: Mask) -> Data:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
@@ -31,6 +31,7 @@ from executions.family import Families, Family
 from executions.journal import Closing, Journal, NotCommitted, OwnershipLost, Unit
 from executions.models import ExecutionStatus, ExecutionWait, Kind, WaitKind
 from executions.models.execution import CANCELLED_BY_USER
+from executions.opening import beginning
 from executions.outcome import Setting, WorkerLost, commit_of, entry_for, keep, timed_out, usage_of
 from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.supplies import Supplies
@@ -75,14 +76,16 @@ class Run:
         self._mask = self._supplies.mask
         self._weight, self._logged = held.weight, held.logged  # bytes, roughly
         self._families = Families(self._ring)
-        self._workshop = Workshop(host.in_thread, self._keep, self._mask.text)
+        self._workshop = Workshop(host.in_thread, self._is_large, self._stow, self._mask.text)
         self._alarm = Alarm(self.nudge)
         self._unit = self._new_unit()
         self._in_flight: Unit | None = None
         self._to_start: list[Start] = []
         self._ends: list[Ended] = []  # of steps that have writes of their own to be committed with them
-        self._nudged = bool(held.nudges) or self.state.started  # what was done to it before the claim
+        self._nudged = not held.has_begun and (bool(held.nudges) or self.state.started)  # before the claim
         self._is_lost = False
+        self._limits = settings.ENGINE
+        self._now = timezone.now()  # of the pass that is under way
 
     def _ring(self) -> None:
         self._workshop.bell.set()
@@ -105,12 +108,14 @@ class Run:
             await self._supplies.learn()
             await self._take_over()
             while self.closing is None:
-                await self._look()
+                if self._nudged or self._is_lost:
+                    await self._look()
                 self._plan()
                 await self._commit()
-                await self._commit_ends()
+                if self._ends:
+                    await self._commit_ends()
                 self._start_steps()
-                if self.closing is None:
+                if self.closing is None and not self._workshop.has_news:
                     await self._workshop.listen()
         except asyncio.CancelledError:
             await self._hand_back()
@@ -119,12 +124,17 @@ class Run:
             self._workshop.close()
             self._alarm.stop()
             self._families.stop()
+            del self._workshop, self._alarm, self._families  # each knows us: the collector would have to find us all
             current_execution.reset(working_for)
 
     # Plan
 
     async def _take_over(self) -> None:
         """Steps that ran when their owner was lost run again, under the same idempotency key."""
+        if self._held.has_begun:
+            self._to_start = [Start(node_id) for node_id in self.state.active]
+            self._alarm.set(self.state.expires_at)
+            return
         lost = [node for node in self.state.active if self.state.nodes[node].status == "running"]
         if lost:
             self._note(Entry(Kind.TAKEN_OVER, data={"nodes": lost}))
@@ -169,8 +179,6 @@ class Run:
         """Reads what others did, where a nudge said so."""
         if self._is_lost:
             raise OwnershipLost
-        if not self._nudged:
-            return
         self._nudged = False
         families = list(self._families.now)
         look = await self.host.journal.patiently(claim.look, self.execution_id, self.fence, families)
@@ -233,6 +241,7 @@ class Run:
         self._note(Entry(Kind.ANSWERED, wait.node, wait.attempt, data))
 
     def _plan(self) -> None:
+        self._now = timezone.now()
         if not self.state.started:
             self._begin()
         self._write_down()
@@ -248,19 +257,12 @@ class Run:
                 return  # nothing follows from a start before it ends
 
     def _begin(self) -> None:
-        limit = self._held.time_limit_s
-        data: dict[str, Any] = {}
-        if limit:
-            expires_at = timezone.now() + timedelta(seconds=limit)
-            data["expires_at"] = expires_at.isoformat()
-            self._alarm.set(expires_at)
-        if self._supplies.variables:
-            data["vars"] = self._supplies.variables
-        self._note(Entry(Kind.STARTED, data=data or None))
+        self._note(beginning(self._held.time_limit_s, self._supplies.variables, self._now))
+        self._alarm.set(self.state.expires_at)
 
     def _check_times(self) -> None:
         """What runs for too long. A step that waits has its limit in its wait."""
-        now, is_going_on = timezone.now(), not (self.state.is_stopping or self.state.paused_at or self.state.status)
+        now, is_going_on = self._now, not (self.state.is_stopping or self.state.paused_at or self.state.status)
         if is_going_on and self.state.expires_at and now >= self.state.expires_at:
             self._note(limits.time_is_over(self._held.time_limit_s, now))
         for node_id in self.state.active:
@@ -284,11 +286,13 @@ class Run:
 
     def _note_line(self, line: Line) -> None:
         """As long as there is room: a log that grows for ever would fill the disk."""
-        limit, before = settings.ENGINE["LOG_BYTES"], self._logged
+        limit, before = self._limits["LOG_BYTES"], self._logged
         self._logged += len(line.text)
         if self._logged <= limit:
             data = {"level": line.level, "text": line.text}
-            self._note(Entry(Kind.LOGGED, line.node, line.attempt, data, at=line.at))
+            entry = self._ready(Entry(Kind.LOGGED, line.node, line.attempt, data, at=line.at))
+            self._unit.entries.append(entry)
+            self.state.seq = entry.seq  # nothing else follows from a line
         elif before <= limit and not self.state.is_log_full:
             self._note(limits.log_is_full(limit, line.at))
 
@@ -302,7 +306,7 @@ class Run:
             case Start():
                 self._start(move)
             case Skip():
-                self._note(Entry(Kind.SKIPPED, move.node))
+                self._note(Entry(Kind.SKIPPED, move.node, at=self._now))
             case Resume():
                 self._resume(move.node, self.state.nodes[move.node].answer)
             case planner.Pause():
@@ -317,9 +321,9 @@ class Run:
                 self._rest()
 
     def _start(self, move: Start) -> None:
-        limit = settings.ENGINE["STEPS"]
+        limit = self._limits["STEPS"]
         if self.state.starts < limit:
-            self._note(Entry(Kind.STARTED, move.node, move.attempt))
+            self._note(Entry(Kind.STARTED, move.node, move.attempt, at=self._now))
             self._to_start.append(move)
         elif not self.state.is_stopping:
             self._note(limits.too_many_steps(limit))
@@ -379,7 +383,7 @@ class Run:
         self._note_outcome(Ended(node_id, self.state.nodes[node_id].attempt, error, 0, timezone.now()))
 
     def _finish(self, status: str) -> None:
-        now, error = timezone.now(), self.state.failure if status == "failed" else None
+        now, error = self._now, self.state.failure if status == "failed" else None
         message = error["message"] if error else CANCELLED_BY_USER if status == "cancelled" else ""
         closing = self._closing(status, now)
         closing.completed_at, closing.error, closing.error_message = now, error, message
@@ -545,21 +549,28 @@ class Run:
     def _start_steps(self) -> None:
         starts, self._to_start, supplies = self._to_start, [], self._supplies
         for start in starts:
-            context, fill = supplies.context(start), partial(supplies.fill, start.node)
+            context = supplies.context(start)
+            if self._is_light and self.blueprint.is_instant(start.node):
+                supplies.lend(start.node, context)
+                self._workshop.do(partial(supplies.step, start.node), context)
+                continue
+            fill = partial(supplies.fill, start.node)
             if is_light := self._is_light and not supplies.spends(start.node):
                 fill(context)
             apart = None if supplies.is_quick(start.node, self._is_light) else supplies.apart(start.node)
             self._workshop.start(partial(supplies.step, start.node), context, None if is_light else fill, apart)
             self._alarm.set(deadline(self.blueprint, self.state, start.node))
 
-    async def _keep(self, node_id: str, outcome: Any) -> Any:
-        """A large output is worked up in a thread, so that no other execution has to wait for it."""
+    def _is_large(self, outcome: Any) -> bool:
+        """Whether a step hands on much; counts what it hands on."""
         if not isinstance(outcome, Done) or not isinstance(outcome.output, Mapping):
-            return outcome
+            return False
         weight = blobs.weight(outcome.output)
         self._weight += weight
-        if weight <= blobs.SMALL_BYTES:
-            return outcome
+        return weight > blobs.SMALL_BYTES
+
+    async def _stow(self, node_id: str, outcome: Done) -> Any:
+        """A large output is worked up in a thread, so that no other execution has to wait for it."""
         kept = partial(keep, self.execution_id, self.ledger.incoming[node_id], outcome, self._mask)
         return await asyncio.to_thread(caught, kept)
 

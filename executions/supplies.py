@@ -85,7 +85,7 @@ class Supplies:
             data={},
             node=start.node,
             attempt=start.attempt,
-            now=timezone.now(),
+            now=self._state.nodes[start.node].started_at or timezone.now(),
             time_zone=self._held.time_zone,
             workflow=self._held.workflow_id,
             files=self._files,
@@ -94,6 +94,10 @@ class Supplies:
             pieces=self._pieces,
             idempotency_key=f"{self._held.execution_id}:{start.node}:{self._state.nodes[start.node].repairs}",
         )
+
+    def lend(self, node_id: str, context: StepContext) -> None:
+        """To a step that changes nothing of it."""
+        context.input, context.data = self._held.given, self._ledger.incoming[node_id]
 
     def fill(self, node_id: str, context: StepContext) -> None:
         """Perhaps in a thread: what a step changes in its data must not reach another's."""

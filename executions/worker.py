@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from executions import children, claim, ending, presence
+from executions import children, claim, presence
 from executions.housekeeping import Housekeeper
 from executions.journal import Closing, Journal, OwnershipLost
 from executions.lease import LeaseKeeper, OwnerFile
@@ -182,8 +182,7 @@ class Worker:
         """The engine itself could not go on with it, so it says so; where even that fails, the lease runs out."""
         log.error("The engine failed", exc_info=error, extra={"execution": held.execution_id})
         with contextlib.suppress(Exception):
-            await self.journal.run(ending.bury, held.execution_id, held.fence, error)
-            await self.journal.run(children.cancel_all, held.execution_id)
+            self.ring(await self.journal.run(children.bury, held.execution_id, held.fence, error))
             self.grew(held.execution_id)
 
     def _spawn(self, held: claim.Held) -> None:

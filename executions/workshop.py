@@ -38,7 +38,8 @@ STOP_GRACE_S = 2.0  # what a step may take to end after it was told to stop
 CANCELLED, TIMED_OUT = "cancelled", "timed out"
 LEVELS = ("debug", "info", "warning", "error")
 
-Keep = Callable[[str, Any], Awaitable[Any]]
+IsLarge = Callable[[Any], bool]
+Stow = Callable[[str, Any], Awaitable[Any]]
 Fill = Callable[[StepContext], None]
 Apart = Callable[[Callable[[], Any]], Awaitable[Any]]  # does something beside the loop
 InThread = Callable[[Callable[[], Any]], Future[Any]]
@@ -72,13 +73,14 @@ class Ended:
 
 
 class Workshop:
-    def __init__(self, in_thread: InThread, keep: Keep, mask: Callable[[str], str] = str) -> None:
-        """`keep` gets each step's outcome, and gives it as it shall be told. `mask`: hides secrets in a line."""
+    def __init__(self, in_thread: InThread, is_large: IsLarge, stow: Stow, mask: Callable[[str], str] = str) -> None:
+        """`is_large` gets each step's outcome once, and `stow` gives a large one as it shall be told. `mask`: hides
+        secrets in a line."""
         self.bell = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._in_thread, self._keep, self._mask = in_thread, keep, mask
+        self._in_thread, self._is_large, self._stow, self._mask = in_thread, is_large, stow, mask
         self._told: deque[Line | Ended] = deque()
-        self._tasks: dict[str, tuple[int, asyncio.Task[None]]] = {}  # (attempt, task)
+        self._tasks: dict[str, tuple[int, asyncio.Task[None] | None]] = {}  # (attempt, its task, where it has one)
         self._is_closed = False
         self._stopping: dict[str, str] = {}
         self._timers: list[asyncio.TimerHandle] = []
@@ -97,6 +99,20 @@ class Workshop:
         task = asyncio.create_task(work, name=f"step {ctx.idempotency_key}")
         self._tasks[ctx.node] = ctx.attempt, task
 
+    def do(self, step: Callable[[], Step[Any]], ctx: StepContext) -> None:
+        """A step that is over at once, here and now: a task of its own would cost more than the step."""
+        began, lines = perf_counter(), list[tuple[str, str]]()
+        ctx.write = lambda level, text: lines.append((level, text))
+        outcome, now = caught(partial(_at_once, step, ctx)), timezone.now()
+        self._told.extend(self._line(ctx.node, ctx.attempt, *line, now) for line in lines)
+        if self._is_large(outcome):
+            work = self._work(ctx.node, ctx.attempt, partial(self._stow, ctx.node, outcome), began)
+            self._tasks[ctx.node] = ctx.attempt, asyncio.create_task(work, name=f"step {ctx.node} is stowed")
+            return
+        self._tasks[ctx.node] = ctx.attempt, None
+        took = round((perf_counter() - began) * 1000)
+        self._told.append(Ended(ctx.node, ctx.attempt, outcome, took, now))
+
     def go_on(self, node: str, attempt: int, answer: Callable[[], Any], began: float, apart: Apart) -> None:
         """A step whose wait is over and whose data is large: what follows is worked out in a thread.
 
@@ -110,7 +126,7 @@ class Workshop:
         if node not in self._tasks:
             return False
         _, task = self._tasks[node]
-        if node in self._stopping:  # it was told before; the first reason stays
+        if task is None or node in self._stopping:  # it was told before; the first reason stays
             return True
         self._stopping[node] = why
         task.cancel()
@@ -162,7 +178,7 @@ class Workshop:
 
     async def stop_all(self) -> None:
         """For the worker's own end: what steps answer to that is no result, so they run again elsewhere."""
-        before, tasks = len(self._told), [task for _, task in self._tasks.values()]
+        before, tasks = len(self._told), [task for _, task in self._tasks.values() if task]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -175,14 +191,17 @@ class Workshop:
             if timer:
                 timer.cancel()
         for _, task in self._tasks.values():
-            task.cancel()
+            if task:
+                task.cancel()
 
     async def _work(
         self, node: str, attempt: int, answer: Callable[[], Awaitable[Any]], began: float | None = None
     ) -> None:
         began = perf_counter() if began is None else began
         try:
-            outcome: Any = await self._keep(node, await answer())
+            outcome: Any = await answer()
+            if self._is_large(outcome):
+                outcome = await self._stow(node, outcome)
             reach("step.returned")
         except BaseException as error:  # whatever a step does, its run must hear of it
             outcome = error
@@ -221,14 +240,16 @@ class Workshop:
 
     def _write(self, node: str, attempt: int, level: str, text: str) -> None:
         """From the loop, or from whatever thread the step has begun."""
-        level = level if level in LEVELS else "info"
-        shown = _shortened(self._mask(clean_text(str(text))))
-        tell = partial(self._tell, Line(node, attempt, level, shown, timezone.now()))
+        tell = partial(self._tell, self._line(node, attempt, level, text, timezone.now()))
         if _is_in(self._loop):
             tell()
         else:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
                 self._loop.call_soon_threadsafe(tell)
+
+    def _line(self, node: str, attempt: int, level: str, text: str, at: datetime) -> Line:
+        shown = _shortened(self._mask(clean_text(str(text))))
+        return Line(node, attempt, level if level in LEVELS else "info", shown, at)
 
     def _tell(self, told: Line | Ended) -> None:
         if self._is_closed:
@@ -244,6 +265,18 @@ class Workshop:
     def _ring_for_lines(self) -> None:
         self._lines_timer = None
         self.bell.set()
+
+
+def _at_once(make: Callable[[], Step[Any]], ctx: StepContext) -> Any:
+    """Its coroutine's whole way in one go."""
+    step = make()
+    work = step.run(ctx)
+    try:
+        work.send(None)  # type: ignore[union-attr]
+    except StopIteration as end:
+        return end.value
+    work.close()  # type: ignore[union-attr]
+    raise TypeError(f"{type(step).__name__} says that it is instant, and awaits something.")
 
 
 def caught(answer: Callable[[], Any]) -> Any:

@@ -29,6 +29,7 @@ class Blueprint:
         self.graph, self.drawn = self.whole.within(body), self.whole.inside(body)
         self._steps: dict[str, steps.AnyStep] = {}
         self._recipes: dict[str, Recipe] = {}
+        self._instant: dict[str, bool] = {}
         self._policies: dict[str, Policy] = {}
         self._ways: dict[str, tuple[str, ...]] = {}
 
@@ -58,6 +59,13 @@ class Blueprint:
     def secrets(self) -> frozenset[tuple[str, str]]:
         """(step, name of a secret that its settings name)."""
         return frozenset((mention.node.id, mention.name) for mention in secrets_named(self.graph))
+
+    def is_instant(self, node_id: str) -> bool:
+        """Whether it needs no task of its own: nothing of it can take time, and so nothing can stop it midway."""
+        if node_id not in self._instant:
+            recipe = self.recipe(node_id)
+            self._instant[node_id] = recipe.kind.is_instant and (not recipe.expressions or recipe.is_quick)
+        return self._instant[node_id]
 
     def policy(self, node_id: str) -> Policy:
         if node_id not in self._policies:

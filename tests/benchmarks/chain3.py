@@ -1,109 +1,86 @@
-"""chain3: input → process → output, 100 in flight, SQLite with synchronous=FULL: CPU of the whole process (loop,
-writer's thread, SQLite) per execution, beside the floor: bare sqlite3 that writes exactly the same rows.
+"""chain3: input → process → output. CPU of the whole process (loop, writer's thread, database driver) per execution
+with 100 in flight, beside the floor; the rate with 1,000 in flight; and with ten viewers, where each output has 1 KB.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import time
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from tests.benchmarks import site
+from asgiref.sync import sync_to_async
 
-EXECUTIONS, IN_FLIGHT, ROUNDS, BATCH = 2_000, 100, 3, 100
-TABLES = ("executions_workflowexecution", "executions_executionlog")
+from tests.benchmarks import floor, load, onlookers, site
+from tests.benchmarks.figures import Figure, figure, middle
+
+EXECUTIONS, ROUNDS = site.many(2_000), 3
+
+
+@dataclass
+class Rounds:
+    """What each of the interleaved rounds gave."""
+
+    hundred: list[load.Taken] = field(default_factory=list)
+    floors: list[floor.Spent] = field(default_factory=list)
+    thousand: list[load.Taken] = field(default_factory=list)
+    watched: list[load.Taken] = field(default_factory=list)
+    seen: int = 0
 
 
 def main() -> None:
     site.set_up()
-    workflow_id = site.published(site.chain(("input", {}), ("process", {"operation": "uppercase"}), ("output", {})))
-    asyncio.run(rounds(workflow_id))
+    site.say(asyncio.run(measured(site.published(site.CHAIN3))))
 
 
-async def rounds(workflow_id: int) -> None:
+async def measured(workflow_id: int) -> dict[str, Figure]:
+    from executions.hub import current_hub
     from executions.worker import current_worker
 
-    await run(workflow_id, 200)  # warm
-    pairs = [(await run(workflow_id, EXECUTIONS), floor(EXECUTIONS)) for _ in range(ROUNDS)]
-    alone = await one_at_a_time(workflow_id, 100)
+    rounds = Rounds()
+    await load.in_flight(workflow_id, 300, 100)  # warm
+    for _ in range(ROUNDS):
+        await one(workflow_id, rounds)
+    await current_hub().close()
     await current_worker().close()
-    (cpu, rate), base = sorted(pairs)[ROUNDS // 2]
-    site.say(
-        {
-            "chain3: CPU per execution": {"value": cpu, "unit": "µs", "floor": base, "ratio": cpu / base},
-            "chain3: executions, 100 in flight": {"value": rate, "unit": "executions/s"},
-            "chain3: one execution alone, p50": {"value": alone, "unit": "ms"},
-        }
-    )
+    return told(rounds)
 
 
-async def run(workflow_id: int, number: int) -> tuple[float, float]:
-    """CPU µs per execution, and executions per second."""
-    from executions.engine import WorkflowEngine
-
-    engine, slots = WorkflowEngine(), asyncio.Semaphore(IN_FLIGHT)
-
-    async def one() -> None:
-        async with slots:
-            await engine.execute_workflow(workflow_id, {"name": "ada", "city": "london"})
-
-    wall, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(one() for _ in range(number)))
-    return 1e6 * (time.process_time() - cpu) / number, number / (time.perf_counter() - wall)
+async def one(workflow_id: int, rounds: Rounds) -> None:
+    rounds.hundred.append(await load.in_flight(workflow_id, EXECUTIONS, 100))
+    rounds.floors.append(await sync_to_async(floor.of_the_last)(EXECUTIONS))
+    rounds.thousand.append(await load.in_flight(workflow_id, EXECUTIONS, 1_000))
+    async with onlookers.watching() as seen:
+        rounds.watched.append(await load.in_flight(workflow_id, EXECUTIONS, 100, load.KILOBYTE))
+        rounds.seen += len(seen)
 
 
-async def one_at_a_time(workflow_id: int, number: int) -> float:
-    from executions.engine import WorkflowEngine
-
-    took = []
-    for _ in range(number):
-        began = time.perf_counter()
-        await WorkflowEngine().execute_workflow(workflow_id, {"name": "ada"})
-        took.append(1e3 * (time.perf_counter() - began))
-    return sorted(took)[number // 2]
-
-
-def floor(number: int) -> float:
-    """CPU µs per execution for executemany of the rows of the last `number` executions, in batches of 100."""
-    from django.conf import settings
-
-    source = Path(settings.DATABASES["default"]["NAME"])
-    target = source.with_name("floor.sqlite3")
-    with closing(sqlite3.connect(source)) as db:
-        rows = db.execute(f"SELECT * FROM {TABLES[0]} ORDER BY id DESC LIMIT ?", (number,)).fetchall()
-        first = min(row[0] for row in rows)
-        journals: dict[int, list[tuple[object, ...]]] = {}
-        place = [column[1] for column in db.execute(f"PRAGMA table_info({TABLES[1]})")].index("execution_id")
-        for entry in db.execute(f"SELECT * FROM {TABLES[1]} WHERE execution_id >= ?", (first,)):
-            journals.setdefault(entry[place], []).append(entry)
-        query = f"SELECT sql FROM sqlite_master WHERE tbl_name IN {TABLES} AND sql IS NOT NULL"
-        schema = [sql for (sql,) in db.execute(query)]
-    spent = write(target, schema, rows, journals)
-    for name in (target, Path(f"{target}-wal"), Path(f"{target}-shm")):
-        name.unlink(missing_ok=True)
-    return 1e6 * spent / number
+def told(rounds: Rounds) -> dict[str, Figure]:
+    cpu, watched = [[taken.cpu for taken in some] for some in (rounds.hundred, rounds.watched)]
+    rate, more = [[taken.rate for taken in some] for some in (rounds.hundred, rounds.thousand)]
+    base = middle([spent.ours for spent in rounds.floors])
+    viewers = f"µs ({rounds.seen} seen to their end)"
+    return {
+        "chain3, 100 in flight: CPU an execution": figure(middle(cpu), "µs", floor=base, at_most=4, rounds=cpu),
+        **server(rounds),
+        "chain3, 100 in flight": figure(middle(rate), "executions/s", rounds=rate),
+        "chain3, 1,000 in flight (floor: 100)": figure(
+            middle(more), "executions/s", floor=middle(rate), at_least=0.8, rounds=more
+        ),
+        "chain3, 10 viewers, 1 KB outputs: CPU": figure(middle(watched), viewers, at_most=200, rounds=watched),
+    }
 
 
-def write(
-    target: Path, schema: list[str], rows: list[tuple[object, ...]], journals: dict[int, list[tuple[object, ...]]]
-) -> float:
-    with closing(sqlite3.connect(target, isolation_level=None)) as db:
-        db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + ";".join(schema))
-        inserts = [f"INSERT INTO {table} VALUES ({', '.join('?' * width)})" for table, width in widths(db)]
-        began = time.process_time()
-        for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH]
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(inserts[0], part)
-            db.executemany(inserts[1], [entry for row in part for entry in journals[row[0]]])  # type: ignore[index]
-            db.execute("COMMIT")
-        return time.process_time() - began
+def server(rounds: Rounds) -> dict[str, Figure]:
+    """What PostgreSQL's own processes spend, where they can be seen."""
+    spent = known([taken.server for taken in rounds.hundred])
+    base = known([spent.server for spent in rounds.floors])
+    if not spent or not base:
+        return {}
+    return {"chain3, 100 in flight: CPU of the server": figure(middle(spent), "µs", floor=middle(base), rounds=spent)}
 
 
-def widths(db: sqlite3.Connection) -> list[tuple[str, int]]:
-    return [(table, len(db.execute(f"PRAGMA table_info({table})").fetchall())) for table in TABLES]
+def known(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 if __name__ == "__main__":

@@ -9,21 +9,31 @@ from typing import Any
 
 import django
 
+SCALE = float(os.environ.get("BENCH_SCALE", "1"))
+
 
 def set_up() -> None:
     """Django on a fresh SQLite file, laid out and migrated as `make run` does it; or DATABASE_URL's."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "workflowsite.settings"
+    os.environ["EXTRA_APPS"] = "tests.benchmarks"
     django.setup()
     from django.conf import settings
     from django.core.management import call_command
     from django.db import connections
 
     from workflowsite.database import lay_out
+    from workflowsite.process import collect_less_often
 
     if "sqlite" in settings.DATABASES["default"]["ENGINE"]:
         lay_out(Path(settings.DATABASES["default"]["NAME"]))
     call_command("migrate", verbosity=0)
     connections.close_all()
+    collect_less_often()  # as `serve` and `worker` do
+
+
+def many(number: int) -> int:
+    """As many of something as a bench wants, times BENCH_SCALE: 0.1 is a quick look that proves nothing."""
+    return max(1, round(number * SCALE))
 
 
 def published(definition: dict[str, Any], **fields: Any) -> int:
@@ -43,6 +53,9 @@ def chain(*nodes: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         ],
         "edges": [{"source": ids[index], "target": ids[index + 1]} for index in range(len(ids) - 1)],
     }
+
+
+CHAIN3 = chain(("input", {}), ("process", {"operation": "uppercase"}), ("output", {}))
 
 
 def say(figures: dict[str, dict[str, Any]]) -> None:

@@ -35,6 +35,7 @@ from executions.planner import State
 from executions.repair import Repair
 from tests.executions.conftest import chain, drawn, node, published
 from tests.executions.owners import AT_WORK, Clock, Loop, Owner
+from tests.storm.invariants import gapless_and_legal, halves, recorded_once
 from workflows.blueprint import Blueprint, blueprint_of
 from workflows.errors import InputError, WorkflowExecutionError, WorkflowStepError
 from workflows.models import Workflow
@@ -381,6 +382,7 @@ class Machine(RuleBasedStateMachine):
         live = [(row.pk, row.status, row.due_at, row.owner) for row in WorkflowExecution.objects.live()]
         assert not live, f"these never end: {live}"
         self.all_is_well()
+        assert not halves_and_faults(), "the table of the storms says otherwise"
         for row in self.rows().filter(status="completed").select_related("workflow", "version"):
             assert rebuilt(row) == row.output_data, f"#{row.pk}: its output is not what its journal says"
 
@@ -401,6 +403,12 @@ class Machine(RuleBasedStateMachine):
         for owner in self.owners:
             self.loop.run_until_complete(owner.claim(100))
         self.loop.settle()
+
+
+def halves_and_faults() -> list[str]:
+    """By the invariants that storms are judged by, which know nothing of the engine."""
+    at = connection.connection
+    return [*gapless_and_legal(at), *halves(at), *recorded_once(at)]
 
 
 def rebuilt(row: WorkflowExecution) -> Any:

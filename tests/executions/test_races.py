@@ -22,7 +22,7 @@ import pytest
 from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
-from executions import children, claim, ending, slots
+from executions import children, claim, slots
 from executions.engine import WorkflowEngine
 from executions.entry import Entry
 from executions.family import Order
@@ -398,7 +398,7 @@ def test_a_child_is_given_up_while_its_parent_is_cancelled() -> None:
 
     def burying() -> None:
         time.sleep(0.1)
-        ending.bury(held.execution_id, held.fence, ValueError("odd"))
+        children.bury(held.execution_id, held.fence, ValueError("odd"))
 
     with patch.object(children, "cancel", slowly(children.cancel)):
         at_once(partial(WorkflowEngine().cancel, number), burying)

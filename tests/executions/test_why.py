@@ -94,7 +94,7 @@ def test_behind_more_urgent_ones_it_says_how_many() -> None:
     number = WorkflowEngine().submit(published(chain(node("a"))).pk)
     old(number)
     assert said(number) == "Waits for a worker that has room."
-    urgent = published(chain(node("a")), priority=10)
+    urgent = published(chain(node("a")), priority=1)
     for _ in range(3):
         WorkflowEngine().submit(urgent.pk)
     assert said(number) == "Waits its turn behind 3 more urgent executions."

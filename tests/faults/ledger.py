@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from workflows.functions import function
 from workflows.steps.base import Done, StepContext
 
-PLACES = ("before a commit", "inside a commit", "after a commit")
+PLACES = ("record.before", "record.written", "record.committed")
 STRIDE = 1
 WORKFLOW = {
     "nodes": [

@@ -1,4 +1,4 @@
-"""Raises engines and kills them for real: forks a process for each point at which a commit can be cut.
+"""Raises engines and kills them for real: forks a process for each arrival at a crash point.
 
 Run as `python -m tests.faults.nursery FOLDER [ROOM]` in a process of its own (it forks, so it must have no threads and
 no connections yet). Prints one line of JSON for each point: what was on disk when the process was killed, and after a
@@ -22,6 +22,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
+from executions import crashpoints
+
 WORKFLOW = {
     "nodes": [
         {"id": "in", "type": "input", "data": {}},
@@ -41,12 +43,12 @@ WORKFLOW = {
     ],
 }
 PLACES = (
-    "before the claim",
-    "inside the claim",
-    "after the claim",
-    "before a commit",
-    "inside a commit",
-    "after a commit",
+    "claim.before",
+    "claim.written",
+    "claim.committed",
+    "record.before",
+    "record.written",
+    "record.committed",
 )
 
 
@@ -172,36 +174,14 @@ def run(room: Room, place: str, number: int) -> None:
     asyncio.run(carry(room))
 
 
-#: where -> (module, what is one commit, what is the last thing in it)
-INSIDE = {
-    "claim": ("executions.claim", "claim", "_take"),
-    "commit": ("executions.journal", "write", "_write_waits"),
-    "family's commit": ("executions.journal", "write", "_write_others"),
-}
-
-
 def arm(place: str, number: int) -> None:
-    when, where = place.split(" the " if "claim" in place else " a ")
+    """The process is killed at its `number`th arrival at this crash point."""
     arrivals = count(1)
+    crashpoints.arm(lambda point: kill() if point == place and next(arrivals) == number else None)
 
-    def arrive() -> None:
-        if next(arrivals) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    at, whole, last = INSIDE[where]
-    module = import_module(at)
-    name = last if when == "inside" else whole
-    real = getattr(module, name)
-
-    def armed(*args: Any) -> Any:
-        if when == "before" and args != ([],):
-            arrive()
-        result = real(*args)
-        if when != "before" and (result or where != "claim"):
-            arrive()
-        return result
-
-    setattr(module, name, armed)
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def carry(room: Room) -> None:

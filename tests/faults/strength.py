@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-PLACES = ("before a commit", "inside a commit", "inside a family's commit", "after a commit")
+PLACES = ("record.before", "record.noted", "record.written", "record.committed")
 STRIDE = 4  # a place is tried at each fourth commit, each commit at another place
 
 

@@ -25,8 +25,8 @@ def points(tmp_path_factory: pytest.TempPathFactory) -> list[Point]:
 def test_every_place_was_reached_and_killed(points: list[Point]) -> None:
     reached = Counter(point["place"] for point in points)
     assert len(reached) == 6
-    assert reached["inside a commit"] >= 7
-    assert reached["inside the claim"] >= 2
+    assert reached["record.written"] >= 7
+    assert reached["claim.written"] >= 2
     assert all(point["was_killed"] for point in points)
 
 

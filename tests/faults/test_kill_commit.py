@@ -27,7 +27,7 @@ def ended(told: dict[str, Any]) -> list[str]:
 
 
 def test_every_place_was_reached_and_killed(points: list[Point]) -> None:
-    assert {point["place"] for point in points} == {"before a commit", "inside a commit", "after a commit"}
+    assert {point["place"] for point in points} == {"record.before", "record.written", "record.committed"}
     assert len(points) >= 9 and all(point["was_killed"] for point in points)
 
 

@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db import DataError, connections
 from django.utils import timezone
 
-from executions import claim, journal
+from executions import claim, journal, statements
 from executions.engine import WorkflowEngine
 from executions.models import ExecutionLog, ExecutionStatus, ExecutionWait, WorkflowExecution
 from executions.run import Run
@@ -157,7 +157,7 @@ def without_the_order_of_units() -> AbstractContextManager[Any]:
 
 
 def without_cancel_requested_at_is_null() -> AbstractContextManager[Any]:
-    return patch.object(journal, "UNLESS_CANCELLED", "")
+    return patch.object(statements, "UNLESS_CANCELLED", "TRUE")
 
 
 GUARDS = [

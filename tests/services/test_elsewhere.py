@@ -22,7 +22,12 @@ pytestmark = pytest.mark.service
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PARTS = {
-    "the engine": ("tests/executions", "tests/faults/test_mutations.py", "tests/faults/test_strength_mutations.py"),
+    "the engine": (
+        "tests/executions",
+        "tests/faults/test_mutations.py",
+        "tests/faults/test_strength_mutations.py",
+        "tests/storm/test_invariants.py",
+    ),
     "the blueprint": ("tests/workflows", "tests/accounts", "tests/test_contract.py"),
     "live pages": ("tests/live",),
     "journeys": tuple(

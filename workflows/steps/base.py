@@ -255,6 +255,8 @@ class Step(Generic[C]):
     gives: ClassVar[str] = ""  # what it hands on, in Markdown: “the data and `{"counted_seconds"}`”
     page: ClassVar[str] = ""  # the page of docs/ that tells more, such as “people.md#fields”
     effects: ClassVar[Effects] = "none"
+    # Its `run` is a coroutine function that never awaits, is over at once, and changes nothing of the data it is given.
+    is_instant: ClassVar[bool] = False
     literal: ClassVar[frozenset[str]] = frozenset()  # settings in which {{ }} means nothing
     spends: ClassVar[bool] = False  # tokens of language models: it gets to know what is left of the budget
     version: ClassVar[int] = 1

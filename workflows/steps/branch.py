@@ -24,6 +24,7 @@ class Config(base.Config):
 
 class Branch(base.Step[Config]):
     kind, label, icon = "branch", "If / else", "branch"
+    is_instant = True
     help = "Goes one way if conditions hold, and the other way if not."
     also = "condition when compare decide"
     handles = ("true", "false")

@@ -16,6 +16,7 @@ class Config(base.Config):
 
 class Check(base.Step[Config]):
     kind, label, icon = "check", "Check", "check"
+    is_instant = True
     help = "Stops the run unless the data has the fields and values that are needed."
     also = "validate assert require verify guard"
     group, gives = "Ways", "the data"

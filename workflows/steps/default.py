@@ -5,6 +5,7 @@ from workflows.steps import base
 
 class Default(base.Step[base.Config]):
     kind, label, icon = "default", "Pass on", "default"
+    is_instant = True
     help = "Hands the data on unchanged."
     also = "noop nothing"
     group, gives = "Data", "the data"

@@ -48,6 +48,7 @@ class Config(base.Config):
 
 class Set(base.Step[Config]):
     kind, label, icon = "set", "Set fields", "edit"
+    is_instant = True
     group, page, gives = "Data", "transform.md", "the data, changed"
     help = "Sets fields to values or expressions, and renames, keeps or leaves out others."
     also = "edit map assign variable remove drop pick change"

@@ -24,6 +24,7 @@ class Config(base.Config):
 
 class Input(base.Step[Config]):
     kind, label, icon = "input", "Input", "input"
+    is_instant = True
     help = "Takes in what the run was started with."
     also = "form start begin trigger parameters ask"
     literal = frozenset({"fields"})  # they are asked for before anything runs

@@ -16,6 +16,7 @@ class Config(base.Config):
 
 class Output(base.Step[Config]):
     kind, label, icon = "output", "Output", "output"
+    is_instant = True
     help = "Gathers the data as the result of the run."
     also = "end return respond answer finish"
     group, gives = "In and out", '`{"result": data}`'

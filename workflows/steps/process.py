@@ -16,6 +16,7 @@ class Config(base.Config):
 
 class Process(base.Step[Config]):
     kind, label, icon = "process", "Process", "process"
+    is_instant = True
     help = "Changes every text in the data: upper case, lower case, trimmed."
     also = "case"
     group, gives = "Data", "the data, changed"

@@ -71,6 +71,7 @@ class Config(base.Config):
 
 class Switch(base.Step[Config]):
     kind, label, icon = "switch", "Switch", "branch"
+    is_instant = True
     help = "Goes the way of the first case that holds, and another way if none does."
     also = "case route choose"
     handles = (DEFAULT,)

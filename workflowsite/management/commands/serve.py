@@ -15,7 +15,7 @@ from workflows.errors import VaultError
 from workflows.secrets import key_check
 from workflowsite.accounts.owner import first_owner
 from workflowsite.data_folder import FolderInUse, FolderLock, held
-from workflowsite.process import allow_many_files, leave
+from workflowsite.process import allow_many_files, collect_less_often, leave
 from workflowsite.server import WebServer
 from workflowsite.shift import SiteShift
 
@@ -33,6 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, port: int, no_engine: bool, grace: float, **options: Any) -> None:
         allow_many_files()
+        collect_less_often()
         try:
             with held(settings.DATA_DIR, "") as lock:
                 key_check.make_ready()

@@ -16,7 +16,7 @@ from workflows.errors import VaultError
 from workflows.secrets import key_check
 from workflows.words import count
 from workflowsite.data_folder import NotPrepared, joined
-from workflowsite.process import allow_many_files, leave
+from workflowsite.process import allow_many_files, collect_less_often, leave
 from workflowsite.schema import NotCurrent, require_current
 from workflowsite.shift import EngineShift
 
@@ -34,6 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, limit: int, grace: float, **options: Any) -> None:
         settings.ENGINE["LIMIT"] = limit
         allow_many_files()
+        collect_less_often()
         try:
             with joined(settings.DATA_DIR):
                 require_current()
