@@ -26,7 +26,7 @@ from executions import children, claim, presence
 from executions.housekeeping import Housekeeper
 from executions.journal import Closing, Journal, OwnershipLost
 from executions.lease import LeaseKeeper, OwnerFile
-from executions.live import ENGINES, VIEWERS, Bell
+from executions.live import ENGINES, VIEWERS, Bell, ring
 from executions.run import Run
 from executions.sweep import LOOK_S, Sweep
 from workflows.blueprint import Blueprint
@@ -82,6 +82,8 @@ class Worker:
         if self._sweep:
             with contextlib.suppress(OperationalError, InterfaceError):
                 await self.journal.run(presence.leave, self.owner)
+        if late:
+            await ring(ENGINES, {"type": "engine.wake", "executions": []})  # others may have room for it now
         await self.close()
         if late:
             log.info("%s handed back for others", count(late, "execution"))

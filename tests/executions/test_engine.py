@@ -1390,6 +1390,13 @@ def test_a_dead_owner_is_found_again_where_the_release_failed() -> None:
     assert list(lease.dead_owners()) == ["dead"]
 
 
+def test_the_file_of_another_machine_is_left_alone() -> None:
+    """In a folder that is shared, where this machine may not see the other one's lock."""
+    lease.folder().mkdir(parents=True)
+    (lease.folder() / "elsewhere").write_text("another-machine")
+    assert list(lease.dead_owners()) == [] and (lease.folder() / "elsewhere").exists()
+
+
 def test_no_folder_is_no_dead_owner() -> None:
     assert list(lease.dead_owners()) == []
 
