@@ -60,7 +60,7 @@ class Worker:
         """Begins to look for work, once. `died` gets an exception when that ends by itself."""
         if self._sweep is None:
             self._housekeeper.start()
-            self._keep_leases()
+            self.keep_leases()
             self._sweep = Sweep(self, self._report_death)
             await self.journal.run(presence.show, self.owner)
 
@@ -155,7 +155,7 @@ class Worker:
 
     async def walk(self, held: claim.Held) -> Closing | None:
         """Runs it in the caller's task: how it came to rest or end, or None where it was lost or could not be run."""
-        self._keep_leases()
+        self.keep_leases()
         run = None
         try:
             if not isinstance(held.blueprint, Blueprint):
@@ -222,7 +222,8 @@ class Worker:
 
     # Leases
 
-    def _keep_leases(self) -> None:
+    def keep_leases(self) -> None:
+        """Before anything is held: others must be able to see at once that who holds it is gone."""
         if self._keeper is None and self.journal.is_own:
             self._file.lock()
             self._keeper = LeaseKeeper(self._renew, self._look, partial(self._call_soon, self._lose_all))
@@ -287,7 +288,9 @@ async def worker_for_caller() -> Worker:
     """
     if hasattr(AsyncToSync.executors, "current") and await sync_to_async(_in_transaction)():
         return Worker(Journal(run=_on_callers_connection))
-    return current_worker()
+    worker = current_worker()
+    worker.keep_leases()
+    return worker
 
 
 async def _on_callers_connection(function: Callable[..., Any], *args: Any) -> Any:
