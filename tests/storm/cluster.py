@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,9 @@ def _another_user() -> dict[str, Any]:
     raise NotHere("PostgreSQL refuses to run as root, and there is neither a user postgres nor a user nobody.")
 
 
-def free_port(ports: Iterable[int]) -> int:
-    for port in ports:
+def free_port(ports: Sequence[int]) -> int:
+    """Any: the first one may be that of a server which is just being restarted by another storm."""
+    for port in random.sample(ports, len(ports)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

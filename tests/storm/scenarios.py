@@ -61,8 +61,8 @@ def lease(stage: Stage) -> Verdict:
 
 
 def term(stage: Stage) -> Verdict:
-    """SIGTERM under load: what does not end within the grace is handed over."""
-    storm = begun(stage)
+    """SIGTERM under load: what does not end within the grace is handed over, to others who have room for it."""
+    storm = begun(stage, LIMIT=100)
     verdict = played(stage, storm, None, Fault(storm.crew.dismiss, storm.every(stage.size.faults)))
     with stage.site.connection() as connection:
         waited = handed_over(connection, storm.crew.left)
