@@ -59,6 +59,9 @@ class Kept:
         return f"Done(…, {self.handle!r})"
 
 
+ENDS = (Done, Kept)
+
+
 def keep(execution_id: int, incoming: Data, done: Done, mask: Mask) -> Kept:
     """In a thread: what costs time with a large output. Raises InputError, TooLarge and NotWritten."""
     output = mask.data(clean(dict(done.output)))
@@ -94,14 +97,14 @@ def _is_number(told: Any) -> TypeGuard[int | float]:
 
 def commit_of(outcome: Any) -> Callable[[], object] | None:
     """What a step wants to have written together with its end."""
-    return outcome.commit if isinstance(outcome, Done | Kept) else None
+    return outcome.commit if isinstance(outcome, ENDS) else None
 
 
 def usage_of(outcome: Any) -> Usage | None:
     """What an attempt spent, whether it ended well or not: who failed after an answer has paid for it all the same."""
     if isinstance(outcome, WorkflowStepError) and isinstance(told := outcome.details.get("usage"), Mapping):
         return fitted(Usage(**{key: value for key, value in told.items() if key in Usage.__dataclass_fields__}))
-    usage = outcome.usage if isinstance(outcome, Done | Kept) else None
+    usage = outcome.usage if isinstance(outcome, ENDS) else None
     return fitted(usage) if isinstance(usage, Usage) else None
 
 

@@ -477,10 +477,11 @@ class Run:
             self._unit.children += family.orders()
 
     async def _commit(self) -> None:
-        await self._stow_output()
-        unit, self._unit = self._unit, self._new_unit()
-        if unit.is_empty:
+        if self._unit.is_empty:
             return
+        if self._unit.closing and not self._is_light:
+            await self._stow_output(self._unit.closing)
+        unit, self._unit = self._unit, self._new_unit()
         for number, entry in enumerate(unit.closing.entries if unit.closing else (), self.state.seq + 1):
             entry.seq = number
         self._in_flight = unit
@@ -511,10 +512,9 @@ class Run:
                 self._settle(unit)
             self._workshop.bell.set()
 
-    async def _stow_output(self) -> None:
+    async def _stow_output(self, closing: Closing) -> None:
         """While the unit is still ours to be handed back."""
-        closing = self._unit.closing
-        if closing and closing.output is not None and not self._is_light:
+        if closing.output is not None:
             split = partial(blobs.split, self.execution_id, closing.output, limit=sys.maxsize)
             closing.output, closing.output_blobs = await asyncio.to_thread(split)
 

@@ -70,15 +70,17 @@ ENTRY = {
 def insert_entries(cursor: CursorWrapper, noted: Iterable[tuple[int, Entry]]) -> None:
     """(execution, entry) each."""
     if cursor.db.vendor == "sqlite":
-        rows = [(execution_id, *_stored(entry)) for execution_id, entry in noted]
+        rows = [_stored(execution_id, entry) for execution_id, entry in noted]
         for size, part in _chunks(rows):
             _run(cursor, INSERTS[size], _flat(part))
     elif told := [_told(execution_id, entry) for execution_id, entry in noted]:
         cursor.execute(INSERT_JSON, [to_json(told).decode()])
 
 
-def _stored(entry: Entry) -> Row:
-    return entry.seq, entry.kind, entry.node, entry.attempt, as_text(entry.at), as_json(entry.data), entry.took_ms
+def _stored(execution_id: int, entry: Entry) -> Row:
+    kind = entry.kind[:]  # a plain text: about a subclass sqlite3 would ask all its adapters
+    at, data = as_text(entry.at), as_json(entry.data)
+    return execution_id, entry.seq, kind, entry.node, entry.attempt, at, data, entry.took_ms
 
 
 def _told(execution_id: int, entry: Entry) -> dict[str, Any]:

@@ -103,7 +103,11 @@ class Workshop:
         """A step that is over at once, here and now: a task of its own would cost more than the step."""
         began, lines = perf_counter(), list[tuple[str, str]]()
         ctx.write = lambda level, text: lines.append((level, text))
-        outcome, now = caught(partial(_at_once, step, ctx)), timezone.now()
+        try:
+            outcome: Any = _at_once(step, ctx)
+        except BaseException as error:  # whatever a step does, its run must hear of it
+            outcome = error
+        now = timezone.now()
         self._told.extend(self._line(ctx.node, ctx.attempt, *line, now) for line in lines)
         if self._is_large(outcome):
             work = self._work(ctx.node, ctx.attempt, partial(self._stow, ctx.node, outcome), began)

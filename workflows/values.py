@@ -12,9 +12,13 @@ import math
 import re
 from typing import Any
 
+from pydantic_core import to_json
+
 from workflows.errors import InputError
 
 MAX_DEPTH = 64
+# Tuples: each execution asks some hundred times, and a union is made anew each time.
+LISTS, CONTAINERS, COLLECTIONS = (list, tuple), (dict, list, tuple), (list, tuple, set, frozenset)
 MAX_BITS = 13_952  # 4,200 decimal digits
 UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -37,7 +41,7 @@ def parse(text: str | bytes, field: str = "input_data", *, once: bool = False) -
 def require(value: Any, field: str = "input_data", max_bytes: int | None = None) -> Any:
     """Gives the value back, or raises InputError naming the first place that cannot be kept."""
     _check(value, field, 0)
-    if max_bytes is not None and (size := len(json.dumps(value, ensure_ascii=False).encode())) > max_bytes:
+    if max_bytes is not None and (size := len(to_json(value))) > max_bytes:
         raise InputError(f"{field} has {size:,} bytes of JSON; the limit is {max_bytes:,}.", field)
     return value
 
@@ -67,7 +71,7 @@ def clean(value: Any, depth: int = 0) -> Any:
         raise InputError(f"The value is nested more than {MAX_DEPTH} levels deep.", "output")
     if isinstance(value, dict):
         return {clean_text(str(key)): clean(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, COLLECTIONS):
         return [clean(item, depth + 1) for item in value]
     return clean_text(str(value))
 
@@ -92,9 +96,9 @@ def weight(value: Any, limit: int) -> int:
         elif isinstance(value, dict):
             total += 16 * len(value)
             if total <= limit:
-                todo.extend(value)
-                todo.extend(value.values())
-        elif isinstance(value, list | tuple):
+                todo += value
+                todo += value.values()
+        elif isinstance(value, LISTS):
             total += 4 * len(value)
             if total <= limit:
                 todo.extend(value)
@@ -125,7 +129,7 @@ def _check(value: Any, where: str, depth: int) -> None:
         _check_text(value, where)
     elif isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{where} is {value}, which JSON cannot hold.", where)
-    elif isinstance(value, dict | list | tuple):
+    elif isinstance(value, CONTAINERS):
         if depth >= MAX_DEPTH:
             raise InputError(f"{where} is nested more than {MAX_DEPTH} levels deep.", where.split(".", maxsplit=1)[0])
         _check_items(value, where, depth)
@@ -136,7 +140,7 @@ def _check(value: Any, where: str, depth: int) -> None:
 
 
 def _check_items(value: dict[Any, Any] | list[Any] | tuple[Any, ...], where: str, depth: int) -> None:
-    if isinstance(value, list | tuple):
+    if isinstance(value, LISTS):
         for index, item in enumerate(value):
             _check(item, f"{where}[{index}]", depth + 1)
         return

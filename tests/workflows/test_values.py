@@ -175,9 +175,9 @@ def test_a_number_that_cannot_be_written_is_refused() -> None:
 
 
 def test_the_limit_counts_bytes_and_not_characters() -> None:
-    assert require({"a": "é"}, max_bytes=11)
-    assert "limit is 10" in refused({"a": "é"}, max_bytes=10).message
-    assert "1,000,009" in refused({"a": "x" * 1_000_000}, max_bytes=1_000_000).message
+    assert require({"a": "é"}, max_bytes=10)
+    assert "limit is 9" in refused({"a": "é"}, max_bytes=9).message
+    assert "1,000,008" in refused({"a": "x" * 1_000_000}, max_bytes=1_000_000).message
 
 
 @pytest.mark.parametrize(
