@@ -79,8 +79,8 @@ def test_what_befalls_servers_loses_and_doubles_nothing(name: str, size: dict[st
 
 @pytest.mark.kill
 def test_without_the_fence_the_storm_goes_red() -> None:
-    """By some dozen violations; it is chance, so a second and a third storm may come to their help."""
-    assert any(played("lease", **SHORT_LEASES, without_fence=True)["violations"] for _ in range(3))
+    """By one violation or a dozen; it is chance, so up to five storms may be needed."""
+    assert any(played("lease", **SHORT_LEASES, without_fence=True)["violations"] for _ in range(5))
 
 
 # What the verdict looks for beside the invariants
