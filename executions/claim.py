@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max, Sum, TextField
+from django.db.models import F, Max, Sum, TextField
 from django.db.models.functions import Cast, Length
 from django.utils import timezone
 
@@ -242,11 +242,11 @@ def hand_back(owner: str, *executions: int) -> int:
 
 
 def release_dead(owners: Iterable[str]) -> int:
-    """Makes what dead owners held due at once; the number of executions."""
+    """Makes what dead owners held due at once, before all that has not begun yet; the number of executions."""
     now = timezone.now()
     lost = WorkflowExecution.objects.live().filter(owner__in=list(owners), due_at__gt=now, priority__in=PRIORITIES)
     with committing("takeover"):  # each kind by its own index: SQLite would read the whole table for both together
-        return sum(_held_and_updated(lost.filter(kind), due_at=now) for kind in (ROOT, CHILD))
+        return sum(_held_and_updated(lost.filter(kind), due_at=F("started_at")) for kind in (ROOT, CHILD))
 
 
 def _held_and_updated(rows: ExecutionQuerySet, **changes: Any) -> int:

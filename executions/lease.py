@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socket import gethostname
 from time import monotonic
 from typing import IO
 
@@ -40,6 +41,8 @@ class OwnerFile:
             new = self.path.with_suffix(NEW)
             self._file = new.open("w")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file.write(gethostname())
+            self._file.flush()
             new.rename(self.path)
 
     def unlock(self) -> None:
@@ -54,13 +57,18 @@ def folder() -> Path:
 
 
 def dead_owners() -> Iterator[str]:
-    """Owners of this machine whose process is gone. Their files are removed when the caller comes back for the next."""
+    """Owners of this machine whose process is gone. Their files are removed when the caller comes back for the next.
+
+    A folder may be shared with other machines, whose locks not every file system shows us: theirs are left alone.
+    """
     for path in folder().glob("*"):
         if path.suffix == NEW:
             continue
         try:
             with path.open("r+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if file.read() not in {"", gethostname()}:
+                    continue
                 yield path.name
                 path.unlink(missing_ok=True)
         except OSError:

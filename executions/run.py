@@ -36,7 +36,7 @@ from executions.outcome import Setting, WorkerLost, commit_of, entry_for, keep, 
 from executions.planner import Finish, GiveUp, Move, Rest, Resume, Skip, Start, State, Stop, next_moves
 from executions.supplies import Supplies
 from executions.tracing import current_execution
-from executions.workshop import TIMED_OUT, Ended, Line, Workshop, caught
+from executions.workshop import TIMED_OUT, USUAL, Ended, Line, Workshop, caught
 from workflows.blueprint import Blueprint
 from workflows.errors import WorkflowStepError
 from workflows.steps.base import Call, Done, Each, Pause, Wait
@@ -289,7 +289,7 @@ class Run:
         limit, before = self._limits["LOG_BYTES"], self._logged
         self._logged += len(line.text)
         if self._logged <= limit:
-            data = {"level": line.level, "text": line.text}
+            data = {"text": line.text} if line.level == USUAL else {"level": line.level, "text": line.text}
             entry = self._ready(Entry(Kind.LOGGED, line.node, line.attempt, data, at=line.at))
             self._unit.entries.append(entry)
             self.state.seq = entry.seq  # nothing else follows from a line

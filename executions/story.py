@@ -11,6 +11,7 @@ from executions import blobs
 from executions.data import replay
 from executions.large import input_of, input_outline, outlined, output_of
 from executions.models import ExecutionLog, Kind, WorkflowExecution
+from executions.workshop import USUAL
 from workflows.errors import DefinitionError
 from workflows.graph import Graph, parse
 
@@ -71,7 +72,7 @@ def _entry_dict(graph: Graph, entry: ExecutionLog) -> dict[str, Any]:
         "duration_ms": entry.took_ms,
         "error_message": (data.get("error") or {}).get("message"),
         "timestamp": entry.at,
-        "level": data.get("level"),
+        "level": data.get("level", USUAL if entry.kind == Kind.LOGGED else None),
         "text": data.get("text"),
         "data": data,
     }

@@ -26,7 +26,7 @@ from executions import children, claim, presence
 from executions.housekeeping import Housekeeper
 from executions.journal import Closing, Journal, OwnershipLost
 from executions.lease import LeaseKeeper, OwnerFile
-from executions.live import ENGINES, VIEWERS, Bell
+from executions.live import ENGINES, VIEWERS, Bell, ring
 from executions.run import Run
 from executions.sweep import LOOK_S, Sweep
 from workflows.blueprint import Blueprint
@@ -60,7 +60,7 @@ class Worker:
         """Begins to look for work, once. `died` gets an exception when that ends by itself."""
         if self._sweep is None:
             self._housekeeper.start()
-            self._keep_leases()
+            self.keep_leases()
             self._sweep = Sweep(self, self._report_death)
             await self.journal.run(presence.show, self.owner)
 
@@ -82,6 +82,8 @@ class Worker:
         if self._sweep:
             with contextlib.suppress(OperationalError, InterfaceError):
                 await self.journal.run(presence.leave, self.owner)
+        if late:
+            await ring(ENGINES, {"type": "engine.wake", "executions": []})  # others may have room for it now
         await self.close()
         if late:
             log.info("%s handed back for others", count(late, "execution"))
@@ -153,7 +155,7 @@ class Worker:
 
     async def walk(self, held: claim.Held) -> Closing | None:
         """Runs it in the caller's task: how it came to rest or end, or None where it was lost or could not be run."""
-        self._keep_leases()
+        self.keep_leases()
         run = None
         try:
             if not isinstance(held.blueprint, Blueprint):
@@ -220,7 +222,8 @@ class Worker:
 
     # Leases
 
-    def _keep_leases(self) -> None:
+    def keep_leases(self) -> None:
+        """Before anything is held: others must be able to see at once that who holds it is gone."""
         if self._keeper is None and self.journal.is_own:
             self._file.lock()
             self._keeper = LeaseKeeper(self._renew, self._look, partial(self._call_soon, self._lose_all))
@@ -285,7 +288,9 @@ async def worker_for_caller() -> Worker:
     """
     if hasattr(AsyncToSync.executors, "current") and await sync_to_async(_in_transaction)():
         return Worker(Journal(run=_on_callers_connection))
-    return current_worker()
+    worker = current_worker()
+    worker.keep_leases()
+    return worker
 
 
 async def _on_callers_connection(function: Callable[..., Any], *args: Any) -> Any:

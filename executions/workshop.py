@@ -36,7 +36,7 @@ LINES_LATEST_S = 0.05
 STOP_GRACE_S = 2.0  # what a step may take to end after it was told to stop
 
 CANCELLED, TIMED_OUT = "cancelled", "timed out"
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS, USUAL = ("debug", "info", "warning", "error"), "info"  # nearly all lines: it is not written down
 
 IsLarge = Callable[[Any], bool]
 Stow = Callable[[str, Any], Awaitable[Any]]
@@ -249,7 +249,7 @@ class Workshop:
 
     def _line(self, node: str, attempt: int, level: str, text: str, at: datetime) -> Line:
         shown = _shortened(self._mask(clean_text(str(text))))
-        return Line(node, attempt, level if level in LEVELS else "info", shown, at)
+        return Line(node, attempt, level if level in LEVELS else USUAL, shown, at)
 
     def _tell(self, told: Line | Ended) -> None:
         if self._is_closed:

@@ -253,6 +253,7 @@ LOGGING = {
         "workflowsite": {"level": "INFO"},
         "workflows": {"level": "INFO"},
         "executions": {"level": "INFO"},
+        "psycopg.pool": {"level": "ERROR"},  # a line at each try of a connection: the engine says it once
         # Whole URLs and headers stand in what these would say, whatever level somebody gives the rest.
         **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "httpcore2")},
     },

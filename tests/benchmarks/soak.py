@@ -15,6 +15,7 @@ import random
 import subprocess
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -46,10 +47,11 @@ def main() -> None:
     os.environ.pop("DATABASE_URL", None)
     server.prepare()
     site.set_up()
+    lost: list[str] = []
     with server.serving() as (url, pid):
         submit(MINUTES * 60)
-        samples = asyncio.run(soaked(url, pid, folder))
-    told = summed_up(samples)
+        samples = asyncio.run(soaked(url, pid, folder, lost))
+    told = summed_up(samples, lost)
     (folder / "soak.json").write_text(json.dumps({"samples": [asdict(one) for one in samples], **told}, indent=1))
     print(f"{machine.as_text(machine.described())}\n")
     for name, text in told.items():
@@ -83,8 +85,9 @@ def submit(seconds: float) -> None:
         WorkflowEngine().submit(site.published(site.chain(("bench_submit", paced))))
 
 
-async def soaked(url: str, pid: int, folder: Path) -> list[Sample]:
-    beside = [asyncio.create_task(work) for work in (browse(url), look(url), prune())]
+async def soaked(url: str, pid: int, folder: Path, lost: list[str]) -> list[Sample]:
+    works = again(browse, url, lost), again(look, url, lost), prune()
+    beside = [asyncio.create_task(work) for work in works]
     samples, began = [sample(pid, folder, 0)], time.monotonic()
     while time.monotonic() - began < MINUTES * 60:
         await asyncio.sleep(SAMPLE_S)
@@ -101,6 +104,16 @@ def sample(pid: int, folder: Path, at: float) -> Sample:
     parts = (file.stat().st_size for file in folder.glob("db.sqlite3*"))
     threads, files = (len(list(Path(f"/proc/{pid}/{name}").iterdir())) for name in ("task", "fd"))
     return Sample(at, site.resident_mb(pid), files, threads, sum(parts) / 1e6)
+
+
+async def again(work: Callable[[str], Awaitable[None]], url: str, lost: list[str]) -> None:
+    """A browser comes back when its connection has broken; the table says how often that was."""
+    while True:
+        try:
+            await work(url)
+        except (OSError, EOFError, RuntimeError) as error:
+            lost.append(repr(error))
+            await asyncio.sleep(1)
 
 
 async def browse(url: str) -> None:
@@ -140,7 +153,7 @@ async def prune() -> None:
             raise RuntimeError("what is too old could not be deleted")
 
 
-def summed_up(samples: list[Sample]) -> dict[str, str]:
+def summed_up(samples: list[Sample], lost: list[str]) -> dict[str, str]:
     from executions.models import WorkflowExecution
 
     settled = [one for one in samples if one.at >= MINUTES * 15] or samples
@@ -150,6 +163,7 @@ def summed_up(samples: list[Sample]) -> dict[str, str]:
     return {
         "minutes, samples": f"{samples[-1].at / 60:.1f}, {len(samples)}",
         "executions (left after retention)": f"{newest.pk if newest else 0:,} ({WorkflowExecution.objects.count():,})",
+        "pages and sockets that broke": f"{len(lost)} {lost[-1] if lost else ''}",
         "memory, MB resident": f"{first.memory_mb:.1f} → {last.memory_mb:.1f}",
         "memory, slope": f"{slope:+.1f} ± {interval:.1f} MB/h",
         "open files": f"{first.files} → {last.files}, at most {max(one.files for one in settled)}",

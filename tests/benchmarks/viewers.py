@@ -16,13 +16,16 @@ from tests.benchmarks.client import Socket
 from tests.benchmarks.figures import Figure, figure, middle, part
 
 LINES, A_SECOND, CROWD = site.many(200), 10, 200
+OPENING_S = 15  # in which all of them come, before the first line
 ENTRY = re.compile(r'data-seq="(\d+)".*?<time datetime="([^"]+)"')
 
 
 def main() -> None:
     server.prepare()
     site.set_up()
-    workflow_id = site.published(site.chain(("bench_lines", {"number": LINES, "a_second": A_SECOND})))
+    workflow_id = site.published(
+        site.chain(("bench_pause", {"seconds": OPENING_S}), ("bench_lines", {"number": LINES, "a_second": A_SECOND}))
+    )
     with server.serving() as (url, pid):
         cookie = server.cookie()
         cpu: dict[int, float] = {}
@@ -39,8 +42,9 @@ async def watched(url: str, pid: int, cookie: str, workflow_id: int, number: int
 
     execution_id = await WorkflowEngine().submit_workflow(workflow_id)
     late: list[float] = []
-    cpu = server_database.cpu_of(pid)
     everybody = [asyncio.create_task(watch(url, cookie, execution_id, late)) for _ in range(number)]
+    await asyncio.sleep(OPENING_S - 1)
+    cpu = server_database.cpu_of(pid)
     while not await sync_to_async(has_ended)(execution_id):
         await asyncio.sleep(0.2)
     frames = sum(await asyncio.gather(*everybody))

@@ -476,7 +476,7 @@ async def test_lines_come_before_the_failure_that_they_explain() -> None:
 async def test_anything_can_be_logged(what: str, kept: str) -> None:
     result = await bounded(run(chain(node("a", "test_say", what=what), node("b", "test_thread_say", what=what))))
     assert await lines(result.execution_id) == [kept, kept]
-    levels = {entry.data["level"] for entry in await entries(result.execution_id) if entry.kind == "logged"}
+    levels = {entry.data.get("level", "info") for entry in await entries(result.execution_id) if entry.kind == "logged"}
     assert levels <= {"debug", "info", "warning", "error"}
 
 
@@ -1388,6 +1388,13 @@ def test_a_dead_owner_is_found_again_where_the_release_failed() -> None:
     assert next(found) == "dead"
     found.close()  # type: ignore[attr-defined]
     assert list(lease.dead_owners()) == ["dead"]
+
+
+def test_the_file_of_another_machine_is_left_alone() -> None:
+    """In a folder that is shared, where this machine may not see the other one's lock."""
+    lease.folder().mkdir(parents=True)
+    (lease.folder() / "elsewhere").write_text("another-machine")
+    assert list(lease.dead_owners()) == [] and (lease.folder() / "elsewhere").exists()
 
 
 def test_no_folder_is_no_dead_owner() -> None:

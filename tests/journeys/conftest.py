@@ -1,11 +1,13 @@
 """Whole ways through: a real server with a data folder of its own, and a real browser.
 
+Where DATABASE_URL or REDIS_URL is set, the servers work there, each on a database of its own.
 `server` runs on a copy of a prepared folder; `visit()` opens a browser context that fails its test on any console
 error, script error, CSP violation, request to another host or answer of 500 and above.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.journeys.server import OWNER, PASSWORD, Server
 from tests.journeys.visitor import PATIENCE_MS, Visitor, launched
+from tests.services.servers import fresh_database
 
 Visit = Callable[..., Visitor]
 ACCOUNT = {"DJANGO_SUPERUSER_USERNAME": OWNER, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
@@ -28,13 +31,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
 
 
+@contextmanager
+def chosen(like: str = "") -> Iterator[dict[str, str]]:
+    """What a server needs to work where the suite does: a new database, empty or as the one at `like`."""
+    given = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+    if "DATABASE_URL" not in given:
+        yield given
+        return
+    with fresh_database(given["DATABASE_URL"], like) as url:
+        yield given | {"DATABASE_URL": url}
+
+
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Server:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A data folder on which `manage.py prepare` ran, with an owner and a token; others copy it."""
-    server = Server(tmp_path_factory.mktemp("prepared") / "var", **ACCOUNT)
-    server.manage("prepare")
-    server.token = server.manage("create_token", OWNER).split()[-1]
-    return server
+    with chosen() as environment:
+        server = Server(tmp_path_factory.mktemp("prepared") / "var", **ACCOUNT, **environment)
+        server.manage("prepare")
+        server.token = server.manage("create_token", OWNER).split()[-1]
+        yield server
 
 
 @contextmanager
@@ -42,13 +57,14 @@ def serving(prepared: Server, folder: Path, **environment: str) -> Iterator[Serv
     """A server on a copy of the prepared folder. What it said is shown where a test fails."""
     shutil.copytree(prepared.data, folder / "var", ignore=shutil.ignore_patterns("static"))
     (folder / "var" / "static").symlink_to(prepared.data / "static")
-    server = Server(folder / "var", **ACCOUNT, **environment)
-    server.token = prepared.token
-    try:
-        yield server
-    finally:
-        server.leave()
-        print(server.said())
+    with chosen(prepared.environment.get("DATABASE_URL", "")) as given:
+        server = Server(folder / "var", **ACCOUNT, **given, **environment)
+        server.token = prepared.token
+        try:
+            yield server
+        finally:
+            server.leave()
+            print(server.said())
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.types.json import set_json_loads
 
 from tests.processes import PATIENCE_S, ROOT, Program
 
@@ -93,6 +94,7 @@ class Server(Program):
         """A connection that commits at the end."""
         if url := self.environment.get("DATABASE_URL"):
             with psycopg.connect(url) as connection:
+                set_json_loads(as_text, connection)
                 yield connection
         else:
             with closing(sqlite3.connect(self.data / "db.sqlite3", timeout=20)) as file, file:
@@ -129,6 +131,11 @@ class Server(Program):
             cursor = database.cursor()
             cursor.executemany(self.marked(f"{MADE} VALUES (?, ?, ?, ?, ?, ?, ?, NULL)"), rows)
         return last + lines
+
+
+def as_text(value: str | bytes) -> str:
+    """As SQLite gives JSON."""
+    return value if isinstance(value, str) else value.decode()
 
 
 def free_port() -> int:

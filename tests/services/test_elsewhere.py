@@ -1,13 +1,14 @@
 """The same suite where people run it at scale: on PostgreSQL, and with the bells carried by Redis.
 
 Run as pytest processes of their own, since a process has one database and one channel layer. Where a service does
-not answer they skip and say so; with REQUIRE_SERVICES=1, as in CI, that is a failure.
+not answer they skip and say so; with REQUIRE_SERVICES=1, as in CI, that is a failure. Left out is what cannot differ:
+what has no database at all, and what raises SQLite processes of its own (tests/site; tests/faults but for the
+mutations; tests/services itself has both).
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,42 +16,32 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.services.servers import POSTGRESQL, REDIS, require
+
 pytestmark = pytest.mark.service
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL", "postgres://postgres@127.0.0.1:5432/postgres")
-REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
-
-
-def test_the_engine_keeps_its_promises_on_postgresql() -> None:
-    require(POSTGRESQL)
-    run(
-        {"DATABASE_URL": POSTGRESQL},
+PARTS = {
+    "the engine": (
         "tests/executions",
-        "tests/workflows/test_workflow.py",
-        "tests/workflows/test_builder.py",
-        "tests/workflows/test_versions.py",
-        "tests/workflows/test_home.py",
         "tests/faults/test_mutations.py",
         "tests/faults/test_strength_mutations.py",
         "tests/storm/test_invariants.py",
-    )
+    ),
+    "the blueprint": ("tests/workflows", "tests/accounts", "tests/test_contract.py"),
+    "live pages": ("tests/live",),
+    "journeys": tuple(
+        f"tests/journeys/test_{name}.py" for name in ("main_job", "restart", "steering", "approval", "lists", "flood")
+    ),
+}
 
 
-def test_the_pages_stay_live_with_redis() -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_the_suite_passes_on_postgresql_and_redis(part: str) -> None:
+    require(POSTGRESQL)
     require(REDIS)
-    run({"REDIS_URL": REDIS}, "tests/live/test_viewer.py", "tests/executions/test_engine.py")
-
-
-def require(url: str) -> None:
-    place = urlsplit(url)
-    try:
-        socket.create_connection((place.hostname or "", place.port or 0), timeout=2).close()
-    except OSError as error:
-        reason = f"nothing answers at {place.hostname}:{place.port} ({error})"
-        if os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    name = f"stepstream_{os.getpid()}_{list(PARTS).index(part)}"  # several runs on one server are in nobody's way
+    run({"DATABASE_URL": urlsplit(POSTGRESQL)._replace(path=f"/{name}").geturl(), "REDIS_URL": REDIS}, *PARTS[part])
 
 
 def run(env: dict[str, str], *tests: str) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import load_command_class
 
 from tests.journeys.server import OWNER, PASSWORD, Server
-from tests.processes import Worker, wait_until
+from tests.processes import ROOT, Worker, wait_until
 from tests.services.servers import POSTGRESQL, REDIS, fresh_database, require
 from tests.visiting import Caller
 
@@ -286,3 +287,14 @@ def test_nothing_is_restored_and_no_table_changed_under_a_worker(tmp_path: Path)
         site.server.manage("restore", str(archive))
     finally:
         site.leave()
+
+
+def test_the_commands_of_the_manual_can_be_run() -> None:
+    """Each option that the page shows for `serve` and `worker` is one that they take."""
+    page = (ROOT / "docs" / "operate.md").read_text()
+    shown = set(re.findall(r"manage\.py ((?:serve|worker)\b[^\n`#]*)", page))
+    assert {command.split()[0] for command in shown} == {"serve", "worker"}
+    for command in sorted(shown):
+        name, *options = command.split()
+        parser = load_command_class("workflowsite", name).create_parser("manage.py", name)
+        parser.parse_args(options)
