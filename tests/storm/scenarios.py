@@ -19,7 +19,7 @@ from tests.storm.stage import Stage
 from tests.storm.verdict import Verdict, handed_over, judge, lines
 
 LOST = "Lost to another worker"
-SHORT_S = 0.3
+SHORT_S = 0.1
 LEASE_S = 2.0  # where a scenario waits for leases to run out
 
 

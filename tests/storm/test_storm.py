@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,7 +60,7 @@ def test_nothing_is_lost_or_doubled_while_workers_and_the_database_are_killed_on
     [
         ("pause", {"executions": 40, "faults": 4, "pace_s": 0.1}),
         ("lease", SHORT_LEASES),
-        ("term", {"executions": 20, "faults": 3, "pace_s": 0.3}),
+        ("term", {"executions": 40, "faults": 6, "pace_s": 0.5}),
         ("clock", {"executions": 40, "faults": 12, "kills": 2}),
         ("disk", {"executions": 40, "faults": 2, "kills": 2}),
     ],
@@ -71,16 +73,17 @@ def test_what_else_befalls_workers_loses_and_doubles_nothing(name: str, size: di
 @pytest.mark.service
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("commit", {"executions": 40, "faults": 15}), ("redis", {"executions": 24, "faults": 3, "kills": 1})],
+    [("commit", {"executions": 30, "faults": 8}), ("redis", {"executions": 24, "faults": 3, "kills": 1})],
 )
 def test_what_befalls_servers_loses_and_doubles_nothing(name: str, size: dict[str, Any]) -> None:
     assert played(name, **size)["violations"] == []
 
 
 @pytest.mark.kill
-def test_without_the_fence_the_storm_goes_red() -> None:
-    """By some dozen violations; it is chance, so a second and a third storm may come to their help."""
-    assert any(played("lease", **SHORT_LEASES, without_fence=True)["violations"] for _ in range(3))
+def test_without_the_fence_the_storm_goes_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one violation or a dozen; it is chance, so up to five storms may be needed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where it is red, its folder stays
+    assert any(played("lease", **SHORT_LEASES, without_fence=True)["violations"] for _ in range(5))
 
 
 # What the verdict looks for beside the invariants
