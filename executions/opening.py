@@ -21,7 +21,7 @@ from executions.claim import Held, lease_end
 from executions.crashpoints import reach
 from executions.entry import Entry, TimeForm, as_json, time_form
 from executions.models import Kind, WorkflowExecution
-from executions.planner import Start, State, next_moves
+from executions.planner import Start, first_moves
 from executions.slots import is_limited, key_of
 from workflows.blueprint import blueprint_of
 from workflows.errors import DefinitionError, InputError, WorkflowExecutionError
@@ -121,7 +121,7 @@ def _opened(item: Opening, workflow: Workflow | None) -> Held | Refused:
 
 def _begin(held: Held, at: datetime) -> None:
     """Its first steps start in the transaction that makes it, which spares it a commit."""
-    begun, moves = beginning(held.time_limit_s, {}, at), next_moves(held.graph, State(started=True))
+    begun, moves = beginning(held.time_limit_s, {}, at), first_moves(held.graph)
     starts = [Entry(Kind.STARTED, move.node, move.attempt, at=at) for move in moves if isinstance(move, Start)]
     if len(starts) <= settings.ENGINE["STEPS"]:
         held.entries = [*held.entries, begun, *starts]

@@ -6,9 +6,10 @@ a crash is answered by reading the journal again. The planner decides; the engin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 from workflows.graph import Edge, Graph
@@ -297,6 +298,12 @@ def next_moves(graph: Graph, state: State, pause_before: Collection[str] = ()) -
     return moves
 
 
+@lru_cache(maxsize=256)
+def first_moves(graph: Graph) -> Sequence[Move]:
+    """Of any execution of this graph, as it begins."""
+    return tuple(next_moves(graph, State(started=True)))
+
+
 def _stopping(state: State) -> list[Move]:
     if state.active:
         return [Stop(node_id) for node_id in state.active]
@@ -306,7 +313,8 @@ def _stopping(state: State) -> list[Move]:
 
 def _going_on(graph: Graph, state: State) -> list[Move]:
     moves: list[Move] = []
-    slots = graph.max_parallel - state.running
+    running = state.running
+    slots = graph.max_parallel - running
     for node_id in sorted(_candidates(graph, state), key=graph.rank.__getitem__):
         move = _move(graph, state, node_id)
         if isinstance(move, Start):
@@ -315,7 +323,7 @@ def _going_on(graph: Graph, state: State) -> list[Move]:
                 continue
         if move:
             moves.append(move)
-    if moves or state.running:
+    if moves or running:
         return moves
     return [Rest()] if state.active else [Finish("completed")]
 

@@ -247,8 +247,8 @@ class Run:
         self._write_down()
         self._check_times()
         while self._unit.closing is None:
-            moves = next_moves(self.graph, self.state, self._pause_before)
-            moves = [move for move in moves if not self._is_under_way(move)]
+            planned = next_moves(self.graph, self.state, self._pause_before)
+            moves = [move for move in planned if isinstance(move, Start) or not self._is_under_way(move)]
             if not moves or (moves == [Rest()] and (self._workshop.is_busy() or self._ends or self._lingers)):
                 return
             for move in moves:

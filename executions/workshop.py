@@ -12,7 +12,7 @@ import contextlib
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -96,8 +96,7 @@ class Workshop:
         """
         ctx.write = partial(self._write, ctx.node, ctx.attempt)
         work = self._work(ctx.node, ctx.attempt, partial(self._run, make, ctx, fill, apart))
-        task = asyncio.create_task(work, name=f"step {ctx.idempotency_key}")
-        self._tasks[ctx.node] = ctx.attempt, task
+        self._begin(ctx.node, ctx.attempt, work, f"step {ctx.idempotency_key}")
 
     def do(self, step: Callable[[], Step[Any]], ctx: StepContext) -> None:
         """A step that is over at once, here and now: a task of its own would cost more than the step."""
@@ -111,7 +110,7 @@ class Workshop:
         self._told.extend(self._line(ctx.node, ctx.attempt, *line, now) for line in lines)
         if self._is_large(outcome):
             work = self._work(ctx.node, ctx.attempt, partial(self._stow, ctx.node, outcome), began)
-            self._tasks[ctx.node] = ctx.attempt, asyncio.create_task(work, name=f"step {ctx.node} is stowed")
+            self._begin(ctx.node, ctx.attempt, work, f"step {ctx.node} is stowed")
             return
         self._tasks[ctx.node] = ctx.attempt, None
         took = round((perf_counter() - began) * 1000)
@@ -123,7 +122,17 @@ class Workshop:
         `began`: by perf_counter(), when the attempt did.
         """
         work = self._work(node, attempt, partial(apart, partial(caught, answer)), began)
-        self._tasks[node] = attempt, asyncio.create_task(work, name=f"step {node} goes on")
+        self._begin(node, attempt, work, f"step {node} goes on")
+
+    def _begin(self, node: str, attempt: int, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks[node] = attempt, task
+        task.add_done_callback(partial(self._ended_before_it_began, node, attempt))
+
+    def _ended_before_it_began(self, node: str, attempt: int, task: asyncio.Task[None]) -> None:
+        """A task that is cancelled in the moment in which it is made never comes to its first line."""
+        if task.cancelled():
+            self._tell(Ended(node, attempt, asyncio.CancelledError(), 0, timezone.now()))
 
     def stop(self, node: str, attempt: int, why: str = CANCELLED) -> bool:
         """Tells a step to stop; False where it is not at work."""

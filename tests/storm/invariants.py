@@ -90,10 +90,12 @@ def _twice(table: str, columns: str, where: str) -> str:
     return f"SELECT {columns}, count(*) FROM {table} WHERE {where} GROUP BY {columns} HAVING count(*) > 1"
 
 
-ENDS = "('completed', 'failed', 'retried', 'skipped', 'reused', 'cancelled')"
+# A cancel may follow "retried": it ends the wait for the next attempt. Which may follow what else, history.py knows.
+ENDS = "('completed', 'failed', 'retried', 'skipped', 'reused')"
 TWICE = {
     "completed": _twice(LOG, "execution_id, node", "node IS NOT NULL AND kind IN ('completed', 'reused')"),
     "end of an attempt": _twice(LOG, "execution_id, node, attempt", f"node IS NOT NULL AND kind IN {ENDS}"),
+    "cancel of an attempt": _twice(LOG, "execution_id, node, attempt", "node IS NOT NULL AND kind = 'cancelled'"),
     "start of an attempt": _twice(LOG, "execution_id, node, attempt", "node IS NOT NULL AND kind = 'started'"),
     "seq": _twice(LOG, "execution_id, seq", "1 = 1"),
     "item": _twice(EXECUTION, "parent_id, parent_node, parent_attempt, item_index", "parent_id IS NOT NULL"),
