@@ -231,6 +231,17 @@ class Say(base.Step["Rubbish.Config"]):
 
 
 @register
+class Hasty(base.Step[base.Config]):
+    """Says of itself what is not so."""
+
+    kind, label, is_instant = "test_hasty", "Hasty", True
+
+    async def run(self, ctx: base.StepContext) -> base.Done:
+        await asyncio.sleep(0)
+        return base.Done({})
+
+
+@register
 class ThreadSay(base.Step["Rubbish.Config"]):
     kind, label = "test_thread_say", "Say in a thread"
     Config = Rubbish.Config

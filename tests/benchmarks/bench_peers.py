@@ -31,7 +31,8 @@ def main() -> None:
     asked = arguments()
     rows = [lighter(row, asked.most) for row in chosen(asked.peers)]
     processes.adopt_orphans()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left behind
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background jobs are born deaf to Ctrl-C
+        signal.signal(number, signal.default_int_handler)  # nothing is left behind
     try:
         reasons = absent(rows)
         here = [row for row in rows if row.runner not in reasons]

@@ -1436,3 +1436,18 @@ async def test_a_cancel_whose_bell_was_lost_is_found_by_the_renewal(settings: An
     assert await in_thread(WorkflowEngine().cancel, number)
     assert (await until(number, *ENDED)).status == "cancelled"
     await worker.stop(0)
+
+
+async def test_a_kind_that_says_it_is_instant_and_awaits_fails_with_a_sentence() -> None:
+    with pytest.raises(WorkflowExecutionError, match="Hasty says that it is instant, and awaits something"):
+        await run(chain(node("a", "test_hasty")))
+
+
+async def test_a_step_that_is_stopped_as_it_begins_is_cancelled() -> None:
+    nodes = [node("bad", "check", required=["email"]), node("slow", "countdown", seconds=60)]
+    with pytest.raises(WorkflowExecutionError, match="email"):
+        await run(drawn(nodes))
+    found = await WorkflowExecution.objects.aget()
+    assert [(entry.kind, entry.node) for entry in await entries(found.pk) if entry.kind == "cancelled"] == [
+        ("cancelled", "slow")
+    ]
