@@ -26,8 +26,13 @@ DENSE = 100.0  # so many faults among so few executions repeat more effects than
 
 
 def played(name: str, **size: Any) -> dict[str, Any]:
+    """A small storm may have met nobody at work, and says so: up to three, until one has."""
     try:
-        return storm(name, replace(SIZES[name], most_repeated=DENSE, **size), patience_s=PATIENCE_S)
+        for _ in range(3):
+            found = storm(name, replace(SIZES[name], most_repeated=DENSE, **size), patience_s=PATIENCE_S)
+            if not any("This was no test" in violation for violation in found["violations"]):
+                break
+        return found
     except NotHere as why:
         if os.environ.get("REQUIRE_SERVICES") and name != "disk":  # which may need rights that nobody gives a container
             pytest.fail(str(why))
