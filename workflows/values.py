@@ -12,14 +12,13 @@ import math
 import re
 from typing import Any
 
-from pydantic_core import to_json
-
 from workflows.errors import InputError
 
 MAX_DEPTH = 64
 # Tuples: each execution asks some hundred times, and a union is made anew each time.
 LISTS, CONTAINERS, COLLECTIONS = (list, tuple), (dict, list, tuple), (list, tuple, set, frozenset)
 MAX_BITS = 13_952  # 4,200 decimal digits
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -41,7 +40,7 @@ def parse(text: str | bytes, field: str = "input_data", *, once: bool = False) -
 def require(value: Any, field: str = "input_data", max_bytes: int | None = None) -> Any:
     """Gives the value back, or raises InputError naming the first place that cannot be kept."""
     _check(value, field, 0)
-    if max_bytes is not None and (size := len(to_json(value))) > max_bytes:
+    if max_bytes is not None and (size := len(_encode(value).encode())) > max_bytes:
         raise InputError(f"{field} has {size:,} bytes of JSON; the limit is {max_bytes:,}.", field)
     return value
 
