@@ -358,7 +358,7 @@ def test_a_cancel_ends_the_connection_and_leaves_the_pool_as_it_was(remote: Remo
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.to_thread(remote.until, lambda it: it.now == 0)
+        await asyncio.to_thread(remote.until, lambda it: it.now == 0 and it.lost == 1)
         (pool,) = client.client()._transport._pools._pools  # type: ignore[attr-defined]
         assert pool.busy == 0 and pool.core.connections == []
         return await called(remote.on("/quick", as_json({})))
