@@ -213,7 +213,7 @@ class Remote:
         more = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait((work, more), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
+            if not work.done() or isinstance(work.exception(), ConnectionError):  # or it noticed by itself, as it wrote
                 self.lost += 1
                 raise ConnectionResetError
             await work
