@@ -46,7 +46,8 @@ def test_a_retry_is_seen_coming_and_the_failure_is_repaired_by_keyboard(server: 
     expect(page.get_by_text("1 finished step")).to_be_visible()
     press_on(page, "Repair…")
     page.wait_for_url("**/repair/")
-    page.keyboard.type("The amount was forgotten")  # the focus is where it is needed
+    expect(page.get_by_label("Why")).to_be_focused()  # the focus is where it is needed
+    page.keyboard.type("The amount was forgotten")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Tab")
