@@ -323,6 +323,8 @@ def _going_on(graph: Graph, state: State) -> list[Move]:
                 continue
         if move:
             moves.append(move)
+    if given_up := [move for move in moves if isinstance(move, GiveUp)]:
+        return [*given_up]  # first of all: its failure may be the end
     if moves or running:
         return moves
     return [Rest()] if state.active else [Finish("completed")]
