@@ -7,14 +7,14 @@ one statement, with all rows as one JSON parameter. Everything here runs inside 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.utils import CursorWrapper
 from pydantic_core import to_json
 
-from executions.entry import Entry, as_json, as_text
+from executions.entry import Entry, as_it_is, as_json, as_text
 from executions.models import ExecutionLog, WorkflowExecution
 
 if TYPE_CHECKING:
@@ -108,42 +108,29 @@ GUARDS = {"execution": "bigint", "whatever": "boolean", "nudges": "integer"}
 def close(cursor: CursorWrapper, closings: Sequence[tuple[int, Closing]]) -> set[int]:
     """Lets executions go, as (execution, closing) each; those that were, since nobody had interfered."""
     if cursor.db.vendor == "sqlite":
-        rows = [_closed(execution_id, closing) for execution_id, closing in closings]
+        rows = [_closed(*one, as_text, as_json) for one in closings]
         found = (_run(cursor, _close(_values(size)), _flat(part)) for size, part in _chunks(rows))
         return {execution_id for some in found for (execution_id,) in some}
     if not closings:
         return set()
-    told = [dict(zip((*CLOSING, *GUARDS), _as_they_are(*one), strict=True)) for one in closings]
+    rows = [_closed(*one, as_it_is, as_it_is) for one in closings]
+    told = [dict(zip((*CLOSING, *GUARDS), row, strict=True)) for row in rows]
     cursor.execute(_close(_recordset(CLOSING | GUARDS)), [to_json(told).decode()])
     return {execution_id for (execution_id,) in cursor.fetchall()}
 
 
-def _closed(execution_id: int, closing: Closing) -> Row:
+def _closed(execution_id: int, closing: Closing, moment: Callable[..., Any], value: Callable[[Any], Any]) -> Row:
+    """`moment`, `value`: how a time and a JSON value are handed to the database."""
     return (
         closing.status,
-        as_text(closing.due_at),
+        moment(closing.due_at),
         closing.steps_done,
         closing.steps_total,
-        as_json(closing.output),
-        as_json(closing.output_blobs),
-        as_json(closing.error),
+        value(closing.output),
+        value(closing.output_blobs),
+        value(closing.error),
         closing.error_message,
-        as_text(closing.completed_at),
-        *(execution_id, closing.whatever, closing.nudges),
-    )
-
-
-def _as_they_are(execution_id: int, closing: Closing) -> Row:
-    return (
-        closing.status,
-        closing.due_at,
-        closing.steps_done,
-        closing.steps_total,
-        closing.output,
-        closing.output_blobs,
-        closing.error,
-        closing.error_message,
-        closing.completed_at,
+        moment(closing.completed_at),
         *(execution_id, closing.whatever, closing.nudges),
     )
 
